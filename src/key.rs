@@ -1,0 +1,178 @@
+//! A key: what a record is counted by.
+//!
+//! The parsers make [`KeyRef`]s out of the lines they read, the combine table and the shards hold
+//! the same two parts (kind and bytes), and the sinks print them. Two keys are equal when their
+//! kinds and their bytes are: the string `"1"`, the number `1` and the number `1.0` are three keys.
+
+use std::fmt;
+
+/// The JSON type of a key.
+///
+/// The order of the variants is the order in which keys of equal count are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum KeyKind {
+    /// `null`; the key's bytes are empty.
+    Null = 0,
+    /// `false`; the key's bytes are empty.
+    False = 1,
+    /// `true`; the key's bytes are empty.
+    True = 2,
+    /// A number; the key's bytes are its source text, as RFC 8259 writes numbers.
+    Number = 3,
+    /// A string; the key's bytes are its value, escapes resolved, in UTF-8.
+    String = 4,
+}
+
+impl KeyKind {
+    /// The kind with this discriminant, if there is one.
+    pub const fn from_u8(value: u8) -> Option<KeyKind> {
+        match value {
+            0 => Some(KeyKind::Null),
+            1 => Some(KeyKind::False),
+            2 => Some(KeyKind::True),
+            3 => Some(KeyKind::Number),
+            4 => Some(KeyKind::String),
+            _ => None,
+        }
+    }
+
+    /// The name of the JSON type, as CSV output prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            KeyKind::Null => "null",
+            KeyKind::False | KeyKind::True => "boolean",
+            KeyKind::Number => "number",
+            KeyKind::String => "string",
+        }
+    }
+}
+
+/// A borrowed key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyRef<'a> {
+    /// The JSON type.
+    pub kind: KeyKind,
+    /// The value, as [`KeyKind`] says for each kind; always valid UTF-8.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> KeyRef<'a> {
+    /// The key of a string value.
+    pub const fn string(value: &'a str) -> KeyRef<'a> {
+        KeyRef {
+            kind: KeyKind::String,
+            bytes: value.as_bytes(),
+        }
+    }
+
+    /// The key of a number with this source text.
+    pub const fn number(text: &'a str) -> KeyRef<'a> {
+        KeyRef {
+            kind: KeyKind::Number,
+            bytes: text.as_bytes(),
+        }
+    }
+
+    /// The key of a boolean.
+    pub const fn boolean(value: bool) -> KeyRef<'static> {
+        KeyRef {
+            kind: if value { KeyKind::True } else { KeyKind::False },
+            bytes: b"",
+        }
+    }
+
+    /// The key of `null`.
+    pub const fn null() -> KeyRef<'static> {
+        KeyRef {
+            kind: KeyKind::Null,
+            bytes: b"",
+        }
+    }
+
+    /// The key's text: a string's value, a number's source text, or the literal.
+    ///
+    /// The bytes of a key are UTF-8 by the parsers' contract; a replacement character in the
+    /// result would be a bug, never a panic at the terminal.
+    pub fn text(&self) -> std::borrow::Cow<'a, str> {
+        match self.kind {
+            KeyKind::Null => "null".into(),
+            KeyKind::False => "false".into(),
+            KeyKind::True => "true".into(),
+            KeyKind::Number | KeyKind::String => String::from_utf8_lossy(self.bytes),
+        }
+    }
+
+    /// An owned copy.
+    pub fn to_key(&self) -> Key {
+        Key {
+            kind: self.kind,
+            bytes: self.bytes.into(),
+        }
+    }
+}
+
+impl fmt::Debug for KeyRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            KeyKind::String => write!(f, "{:?}", self.text()),
+            _ => write!(f, "{}", self.text()),
+        }
+    }
+}
+
+/// An owned key, for the oracle, for tests and for library users.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    kind: KeyKind,
+    bytes: Box<[u8]>,
+}
+
+impl Key {
+    /// The key, borrowed.
+    pub fn as_ref(&self) -> KeyRef<'_> {
+        KeyRef {
+            kind: self.kind,
+            bytes: &self.bytes,
+        }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_keep_keys_apart() {
+        let keys = [
+            KeyRef::null(),
+            KeyRef::boolean(false),
+            KeyRef::boolean(true),
+            KeyRef::number("1"),
+            KeyRef::number("1.0"),
+            KeyRef::string("1"),
+            KeyRef::string("null"),
+        ];
+        for (i, a) in keys.iter().enumerate() {
+            for (j, b) in keys.iter().enumerate() {
+                assert_eq!(a == b, i == j, "{a:?} {b:?}");
+                assert_eq!(a.cmp(b), i.cmp(&j), "{a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn discriminants_round_trip() {
+        for value in 0..=u8::MAX {
+            if let Some(kind) = KeyKind::from_u8(value) {
+                assert_eq!(kind as u8, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! tallyline counts the records of a live stream by key.
+
+pub mod record;
+pub mod sink;
+pub mod key;
+pub mod ledger;
+pub mod clock;

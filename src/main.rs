@@ -1,0 +1,3 @@
+//! The tallyline program: arguments in, exit status out.
+
+fn main() {}

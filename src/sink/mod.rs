@@ -1,0 +1,122 @@
+//! What a sink sees: closed batches, and the totals at the end.
+//!
+//! The batch merge hands every sink one [`BatchReport`] per batch, in order, and one
+//! [`TotalsReport`] when the run ends. A sink writes and flushes; it keeps nothing it was lent.
+
+use std::io;
+
+use crate::clock::Timestamp;
+use crate::key::KeyRef;
+use crate::ledger::Ledger;
+
+/// One key's figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// The key.
+    pub key: KeyRef<'a>,
+    /// Records in this batch; in [`TotalsReport`] the same as `total`.
+    pub count: u64,
+    /// Records since the start.
+    pub total: u64,
+}
+
+/// What a limit on the rows leaves out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hidden {
+    /// Keys left out.
+    pub keys: u64,
+    /// The sum of their counts in this batch; in totals, of their totals.
+    pub count: u64,
+}
+
+/// Sorted rows: largest count first (in [`TotalsReport`]: total), then by key.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// The rows that are shown.
+    pub shown: &'a [Row<'a>],
+    /// The rows that are not; all 0 if there are none.
+    pub hidden: Hidden,
+}
+
+/// Percentiles of one latency, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Percentiles {
+    /// Values recorded; the rest is 0 when this is.
+    pub count: u64,
+    /// Median.
+    pub p50_us: u64,
+    /// 99th percentile.
+    pub p99_us: u64,
+    /// 99.9th percentile.
+    pub p999_us: u64,
+    /// Largest.
+    pub max_us: u64,
+}
+
+/// The latencies of a batch or of a run (`--stats`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// From the read that brought a record to its count in a shard, per record.
+    pub receive_to_counted: Percentiles,
+    /// From a batch's boundary to its rows being written and flushed, over the batches printed so far.
+    pub boundary_to_printed: Percentiles,
+}
+
+/// A closed batch.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchReport<'a> {
+    /// The batch's number; the first is 1.
+    pub batch: u64,
+    /// When it began.
+    pub start: Timestamp,
+    /// Its boundary: when it ended.
+    pub end: Timestamp,
+    /// Where its lines went.
+    pub ledger: Ledger,
+    /// This batch's keys.
+    pub counts: Rows<'a>,
+    /// Every key since the start, `count` being the total; only for sinks that ask for it.
+    pub totals: Option<Rows<'a>>,
+    /// Only with `--stats`.
+    pub latency: Option<Latency>,
+}
+
+impl BatchReport<'_> {
+    /// The batch's length in nanoseconds; never 0, so that rates can be taken over it.
+    pub fn nanos(&self) -> u64 {
+        self.end.nanos_since(self.start).max(1)
+    }
+}
+
+/// The totals of a run that ends.
+#[derive(Clone, Copy, Debug)]
+pub struct TotalsReport<'a> {
+    /// When the last batch ended.
+    pub end: Timestamp,
+    /// Where all lines went.
+    pub ledger: Ledger,
+    /// Every key since the start.
+    pub totals: Rows<'a>,
+    /// Only with `--stats`.
+    pub latency: Option<Latency>,
+}
+
+/// Where results go.
+pub trait Sink {
+    /// Whether [`BatchReport::totals`] is to be filled in: sorting every key costs time.
+    fn wants_totals(&self) -> bool {
+        false
+    }
+
+    /// Takes a closed batch.
+    ///
+    /// # Errors
+    /// What the writer behind it answers; a closed pipe is [`io::ErrorKind::BrokenPipe`].
+    fn batch(&mut self, report: &BatchReport<'_>) -> io::Result<()>;
+
+    /// Takes the totals of a run that ends.
+    ///
+    /// # Errors
+    /// As for [`Sink::batch`].
+    fn totals(&mut self, report: &TotalsReport<'_>) -> io::Result<()>;
+}
