@@ -3,6 +3,8 @@
 //! The batch merge hands every sink one [`BatchReport`] per batch, in order, and one
 //! [`TotalsReport`] when the run ends. A sink writes and flushes; it keeps nothing it was lent.
 
+pub mod text;
+
 use std::io;
 
 use crate::clock::Timestamp;
