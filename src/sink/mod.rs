@@ -4,6 +4,15 @@
 //! [`TotalsReport`] when the run ends. A sink writes and flushes; it keeps nothing it was lent.
 
 pub mod text;
+mod pieces;
+mod spark;
+mod json;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed test may panic")]
+pub(crate) mod testing;
+
+pub use self::json::JsonSink;
+pub use self::spark::SparkSink;
 
 use std::io;
 

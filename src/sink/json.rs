@@ -1,0 +1,307 @@
+//! JSON lines: one object per batch and one for the totals.
+//!
+//! Feeds programs, so its fields stay as they are; others may be added behind them. Keys keep
+//! their type: a number is its source text, digit for digit. Strings hold no control character
+//! and no bidirectional control: those are `\u` escapes, which every reader of JSON resolves, so
+//! the output can be looked at on a terminal. Rows are written straight into a buffer, since a
+//! batch may have a million of them.
+
+use std::io::{self, Write};
+
+use crate::key::{KeyKind, KeyRef};
+use crate::ledger::Ledger;
+
+use super::pieces::Pieces;
+use super::text::is_plain;
+use super::{BatchReport, Hidden, Latency, Percentiles, Sink, TotalsReport};
+
+/// Writes one JSON object per line.
+#[derive(Debug)]
+pub struct JsonSink<W> {
+    out: Pieces<W>,
+}
+
+impl<W: Write> JsonSink<W> {
+    /// A sink that writes to `writer`.
+    pub fn new(writer: W) -> JsonSink<W> {
+        JsonSink {
+            out: Pieces::new(writer),
+        }
+    }
+
+    fn ledger(&mut self, ledger: &Ledger) {
+        self.out.push_str("\"ledger\":");
+        self.object(&ledger.columns());
+    }
+
+    /// What stands behind the rows and ends the line.
+    fn tail(&mut self, hidden: Hidden, latency: Option<&Latency>) -> io::Result<()> {
+        if hidden.keys > 0 {
+            self.out.push_str(",\"hidden\":");
+            self.object(&[("keys", hidden.keys), ("count", hidden.count)]);
+        }
+        if let Some(latency) = latency {
+            self.out.push_str(",\"latency\":{\"receive_to_counted\":");
+            self.percentiles(&latency.receive_to_counted);
+            self.out.push_str(",\"boundary_to_printed\":");
+            self.percentiles(&latency.boundary_to_printed);
+            self.out.push_str("}");
+        }
+        self.out.push_str("}\n");
+        self.out.finish()
+    }
+
+    fn percentiles(&mut self, latency: &Percentiles) {
+        self.object(&[
+            ("count", latency.count),
+            ("p50_us", latency.p50_us),
+            ("p99_us", latency.p99_us),
+            ("p999_us", latency.p999_us),
+            ("max_us", latency.max_us),
+        ]);
+    }
+
+    /// An object of numbers; the names need no escapes.
+    fn object(&mut self, members: &[(&str, u64)]) {
+        let mut separator = "{\"";
+        for (name, value) in members {
+            self.out.push_str(separator);
+            self.out.push_str(name);
+            self.out.push_str("\":");
+            self.out.push_u64(*value);
+            separator = ",\"";
+        }
+        self.out.push_str("}");
+    }
+}
+
+impl<W: Write> Sink for JsonSink<W> {
+    fn batch(&mut self, report: &BatchReport<'_>) -> io::Result<()> {
+        self.out.push_str("{\"type\":\"batch\",\"batch\":");
+        self.out.push_u64(report.batch);
+        // A time needs no escapes.
+        self.out.push_str(&format!(
+            ",\"start\":\"{}\",\"end\":\"{}\",",
+            report.start, report.end
+        ));
+        self.ledger(&report.ledger);
+        self.out.push_str(",\"counts\":[");
+        let mut separator = "{\"key\":";
+        for row in report.counts.shown {
+            self.out.push_str(separator);
+            push_key(row.key, &mut self.out.buffer);
+            self.out.push_str(",\"count\":");
+            self.out.push_u64(row.count);
+            self.out.push_str(",\"total\":");
+            self.out.push_u64(row.total);
+            self.out.push_str("}");
+            self.out.spill()?;
+            separator = ",{\"key\":";
+        }
+        self.out.push_str("]");
+        self.tail(report.counts.hidden, report.latency.as_ref())
+    }
+
+    fn totals(&mut self, report: &TotalsReport<'_>) -> io::Result<()> {
+        self.out.push_str("{\"type\":\"totals\",");
+        self.ledger(&report.ledger);
+        self.out.push_str(",\"counts\":[");
+        let mut separator = "{\"key\":";
+        for row in report.totals.shown {
+            self.out.push_str(separator);
+            push_key(row.key, &mut self.out.buffer);
+            self.out.push_str(",\"total\":");
+            self.out.push_u64(row.total);
+            self.out.push_str("}");
+            self.out.spill()?;
+            separator = ",{\"key\":";
+        }
+        self.out.push_str("]");
+        self.tail(report.totals.hidden, report.latency.as_ref())
+    }
+}
+
+/// Appends `key` as the JSON value it was read from, escapes apart.
+fn push_key(key: KeyRef<'_>, out: &mut Vec<u8>) {
+    let text = key.text();
+    match key.kind {
+        KeyKind::String => push_string(&text, out),
+        _ => out.extend_from_slice(text.as_bytes()),
+    }
+}
+
+fn push_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    // Start of what is not yet copied; 0 <= start <= the length of text.
+    let mut start = 0;
+    for (i, byte) in text.bytes().enumerate() {
+        if matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        let Some(c) = text.get(i..).and_then(|rest| rest.chars().next()) else {
+            // Within a character, which was judged at its first byte.
+            continue;
+        };
+        if !c.is_ascii() && is_plain(c) {
+            continue;
+        }
+        out.extend_from_slice(&text.as_bytes()[start..i]);
+        push_escape(c, out);
+        start = i + c.len_utf8();
+    }
+    out.extend_from_slice(&text.as_bytes()[start..]);
+    out.push(b'"');
+}
+
+fn push_escape(c: char, out: &mut Vec<u8>) {
+    let short = match c {
+        '"' => b"\\\"",
+        '\\' => b"\\\\",
+        '\n' => b"\\n",
+        '\r' => b"\\r",
+        '\t' => b"\\t",
+        c => {
+            // Beyond U+FFFF two escapes, of the surrogates.
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+            }
+            return;
+        }
+    };
+    out.extend_from_slice(short);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed test may panic")]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::super::testing::{self, row};
+    use super::super::{Row, Rows};
+    use super::*;
+
+    fn written(report: &BatchReport<'_>) -> String {
+        testing::written(
+            |out| Box::new(JsonSink::new(out)),
+            |sink| sink.batch(report),
+        )
+    }
+
+    #[test]
+    fn a_batch_as_the_contract_says() {
+        let rows = testing::STATUSES;
+        let text = written(&testing::batch(&rows));
+        assert_eq!(
+            text,
+            "{\"type\":\"batch\",\"batch\":3,\"start\":\"2026-11-22T15:47:35.000Z\",\
+             \"end\":\"2026-11-22T15:47:40.000Z\",\"ledger\":{\"lines\":1000,\"counted\":990,\
+             \"missing\":2,\"filtered\":0,\"malformed\":5,\"oversize\":0,\"blank\":3,\"late\":0},\
+             \"counts\":[{\"key\":\"PLACED\",\"count\":500,\"total\":1200},\
+             {\"key\":\"SHIPPED\",\"count\":250,\"total\":900},\
+             {\"key\":\"DELIVERED\",\"count\":200,\"total\":1000000},\
+             {\"key\":\"CANCELLED\",\"count\":40,\"total\":40}]}\n"
+        );
+    }
+
+    #[test]
+    fn an_empty_batch() {
+        let mut report = testing::batch(&[]);
+        report.ledger = Ledger::default();
+        assert!(written(&report).ends_with(",\"late\":0},\"counts\":[]}\n"));
+    }
+
+    #[test]
+    fn hidden_rows_and_latency_stand_behind_the_counts() {
+        let mut report = testing::batch(&[]);
+        report.counts.hidden = Hidden {
+            keys: 12,
+            count: 990,
+        };
+        report.latency = Some(testing::LATENCY);
+        assert!(written(&report).ends_with(
+            ",\"counts\":[],\"hidden\":{\"keys\":12,\"count\":990},\
+             \"latency\":{\"receive_to_counted\":{\"count\":990,\"p50_us\":120,\"p99_us\":1500,\
+             \"p999_us\":2000,\"max_us\":3000},\"boundary_to_printed\":{\"count\":0,\
+             \"p50_us\":0,\"p99_us\":0,\"p999_us\":0,\"max_us\":0}}}\n"
+        ));
+    }
+
+    #[test]
+    fn totals_as_the_contract_says() {
+        let rows = [
+            row(KeyRef::string("PLACED"), 1200, 1200),
+            row(KeyRef::null(), 1, 1),
+        ];
+        let report = testing::totals(&rows);
+        let text = testing::written(
+            |out| Box::new(JsonSink::new(out)),
+            |sink| sink.totals(&report),
+        );
+        assert_eq!(
+            text,
+            "{\"type\":\"totals\",\"ledger\":{\"lines\":1000,\"counted\":990,\"missing\":2,\
+             \"filtered\":0,\"malformed\":5,\"oversize\":0,\"blank\":3,\"late\":0},\
+             \"counts\":[{\"key\":\"PLACED\",\"total\":1200},{\"key\":null,\"total\":1}]}\n"
+        );
+    }
+
+    #[test]
+    fn keys_keep_their_type_and_numbers_their_text() {
+        let rows = [
+            row(KeyRef::null(), 1, 1),
+            row(KeyRef::boolean(true), 1, 1),
+            row(KeyRef::boolean(false), 1, 1),
+            row(KeyRef::number("-0.10e+400"), 1, 1),
+            row(KeyRef::number("123456789012345678901234567890"), 1, 1),
+            row(KeyRef::string("null"), 1, 1),
+        ];
+        let text = written(&testing::batch(&rows));
+        for key in [
+            "null",
+            "true",
+            "false",
+            "-0.10e+400",
+            "123456789012345678901234567890",
+            "\"null\"",
+        ] {
+            assert!(
+                text.contains(&format!("{{\"key\":{key},\"count\":1,")),
+                "{key}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn hostile_keys_come_back_and_drive_nothing() {
+        let keys = testing::hostile_keys();
+        let rows: Vec<Row<'_>> = keys
+            .iter()
+            .map(|key| row(KeyRef::string(key), 7, 8))
+            .collect();
+        let text = written(&testing::batch(&rows));
+        assert!(text.trim_end().chars().all(is_plain));
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let counts = value["counts"].as_array().unwrap();
+        assert_eq!(counts.len(), keys.len());
+        for (key, count) in keys.iter().zip(counts) {
+            assert_eq!(count["key"].as_str(), Some(key.as_str()));
+            assert_eq!(count["count"], 7);
+            assert_eq!(count["total"], 8);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_string_comes_back(key: String, other in "[\\x00-\\xff\u{2000}-\u{206f}\u{1f600}\u{e0041}]*") {
+            let rows = [row(KeyRef::string(&key), 1, 1), row(KeyRef::string(&other), 1, 1)];
+            let mut report = testing::batch(&rows);
+            report.counts = Rows { shown: &rows, hidden: Hidden::default() };
+            let text = written(&report);
+            prop_assert_eq!(text.matches('\n').count(), 1);
+            let value: Value = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(value["counts"][0]["key"].as_str(), Some(key.as_str()));
+            prop_assert_eq!(value["counts"][1]["key"].as_str(), Some(other.as_str()));
+        }
+    }
+}
