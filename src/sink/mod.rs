@@ -7,10 +7,12 @@ pub mod text;
 mod pieces;
 mod spark;
 mod json;
+mod csv;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed test may panic")]
 pub(crate) mod testing;
 
+pub use self::csv::CsvSink;
 pub use self::json::JsonSink;
 pub use self::spark::SparkSink;
 
