@@ -5,16 +5,22 @@
 
 pub mod text;
 mod pieces;
+mod table;
 mod spark;
 mod json;
 mod csv;
+mod none;
+mod format;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed test may panic")]
 pub(crate) mod testing;
 
 pub use self::csv::CsvSink;
+pub use self::format::{OutputFormat, SinkOptions};
 pub use self::json::JsonSink;
+pub use self::none::NoneSink;
 pub use self::spark::SparkSink;
+pub use self::table::TableSink;
 
 use std::io;
 

@@ -1,0 +1,19 @@
+//! Nothing: for runs whose results go elsewhere.
+
+use std::io;
+
+use super::{BatchReport, Sink, TotalsReport};
+
+/// Writes nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoneSink;
+
+impl Sink for NoneSink {
+    fn batch(&mut self, _: &BatchReport<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn totals(&mut self, _: &TotalsReport<'_>) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,521 @@
+//! The table people read.
+//!
+//! One block per batch: a head line, a row per key, what is hidden, the ledger; a blank line. An
+//! empty batch has its block too, so that silence shows. At the end the totals in the same shape.
+//! Columns are as wide as the block needs: every row is measured before the first is written,
+//! and formatted a second time, so that a million rows need no memory. Keys are made safe to show
+//! and cut by [`text`](super::text); JSON and CSV have them whole.
+
+use std::io::{self, Write};
+
+use crate::ledger::{Ledger, Reason};
+
+use super::format::SinkOptions;
+use super::pieces::Pieces;
+use super::text::{
+    KEY_WIDTH_MAX, duration, grouped, per_second, percentiles, push_format, push_key, share, width,
+};
+use super::{BatchReport, Hidden, Latency, Row, Rows, Sink, TotalsReport};
+
+/// A key gets this many columns even where the terminal is too narrow for the row.
+const KEY_WIDTH_MIN: usize = 8;
+
+/// What stands before everything but the head line.
+const INDENT: &str = "  ";
+
+/// What stands between two columns.
+const GAP: &str = "  ";
+
+/// How a piece of text stands out, as ANSI "select graphic rendition" parameters.
+#[derive(Clone, Copy)]
+enum Style {
+    Plain,
+    Bold,
+    Dim,
+    Red,
+    Yellow,
+}
+
+impl Style {
+    const fn parameter(self) -> Option<&'static str> {
+        match self {
+            Style::Plain => None,
+            Style::Bold => Some("1"),
+            Style::Dim => Some("2"),
+            Style::Red => Some("31"),
+            Style::Yellow => Some("33"),
+        }
+    }
+
+    /// Red is what the sender did wrong; yellow what may be a wrong path or a late stream.
+    const fn of(reason: Reason) -> Style {
+        match reason {
+            Reason::Malformed | Reason::Oversize => Style::Red,
+            Reason::Missing | Reason::Blank | Reason::Late => Style::Yellow,
+            Reason::Filtered => Style::Plain,
+        }
+    }
+}
+
+/// Writes aligned columns.
+#[derive(Debug)]
+pub struct TableSink<W> {
+    out: Pieces<W>,
+    options: SinkOptions,
+    /// The key at hand, reused.
+    key: String,
+}
+
+impl<W: Write> TableSink<W> {
+    /// A sink that writes to `writer`.
+    pub fn new(writer: W, options: SinkOptions) -> TableSink<W> {
+        TableSink {
+            out: Pieces::new(writer),
+            options,
+            key: String::new(),
+        }
+    }
+
+    fn styled(&mut self, style: Style, text: &str) {
+        match style.parameter().filter(|_| self.options.color) {
+            Some(parameter) => {
+                self.out
+                    .push_str(&format!("\x1b[{parameter}m{text}\x1b[0m"));
+            }
+            None => self.out.push_str(text),
+        }
+    }
+
+    fn spaces(&mut self, count: usize) {
+        let end = self.out.buffer.len() + count;
+        self.out.buffer.resize(end, b' ');
+    }
+
+    /// A name and `columns` right-aligned figures per row; what is hidden under the first figure.
+    fn grid<const N: usize>(
+        &mut self,
+        columns: [&str; N],
+        rows: &Rows<'_>,
+        figures: impl Fn(&Row<'_>) -> [String; N],
+    ) -> io::Result<()> {
+        let mut widths = columns.map(width);
+        for row in rows.shown {
+            for (widest, figure) in widths.iter_mut().zip(figures(row)) {
+                *widest = width(&figure).max(*widest);
+            }
+        }
+        let hidden = (rows.hidden.keys > 0).then(|| hidden_texts(rows.hidden));
+        if let Some((_, sum)) = &hidden {
+            widths[0] = width(sum).max(widths[0]);
+        }
+        let taken = INDENT.len() + widths.iter().map(|width| GAP.len() + width).sum::<usize>();
+        let key_max = self.key_max(taken);
+        let mut key_width = width("key");
+        for row in rows.shown {
+            self.key.clear();
+            key_width = push_key(row.key, key_max, &mut self.key).max(key_width);
+        }
+        if let Some((label, _)) = &hidden {
+            key_width = width(label).max(key_width);
+        }
+
+        let mut head = format!("key{:1$}", "", key_width - width("key"));
+        for (name, &wide) in columns.iter().zip(&widths) {
+            push_format(&mut head, format_args!("{GAP}{name:>wide$}"));
+        }
+        self.out.push_str(INDENT);
+        self.styled(Style::Dim, &head);
+        self.out.push_str("\n");
+        for row in rows.shown {
+            self.out.push_str(INDENT);
+            self.key.clear();
+            let taken = push_key(row.key, key_max, &mut self.key);
+            self.out.push_str(&self.key);
+            self.spaces(key_width - taken);
+            for (figure, wide) in figures(row).iter().zip(&widths) {
+                self.spaces(GAP.len() + wide - width(figure));
+                self.out.push_str(figure);
+            }
+            self.out.push_str("\n");
+            self.out.spill()?;
+        }
+        if let Some((label, sum)) = hidden {
+            let gap = GAP.len() + (key_width - width(&label)) + (widths[0] - width(&sum));
+            self.out.push_str(INDENT);
+            self.styled(Style::Dim, &format!("{label}{:gap$}{sum}", ""));
+            self.out.push_str("\n");
+        }
+        Ok(())
+    }
+
+    /// The columns a key may take where a row's other columns take `taken`.
+    fn key_max(&self, taken: usize) -> usize {
+        match self.options.width {
+            Some(width) => width.saturating_sub(taken).max(KEY_WIDTH_MIN),
+            None => KEY_WIDTH_MAX,
+        }
+    }
+
+    /// Lines and counted, then every column that is not 0; wrapped where the terminal ends.
+    fn ledger(&mut self, ledger: &Ledger) {
+        let always = [("lines", ledger.lines), ("counted", ledger.counted)];
+        let dropped = Reason::ALL
+            .into_iter()
+            .filter(|&reason| ledger.column(reason) > 0)
+            .map(|reason| (reason.name(), ledger.column(reason), Style::of(reason)));
+        let items = always
+            .into_iter()
+            .map(|(name, lines)| (name, lines, Style::Plain))
+            .chain(dropped);
+        let mut column = 0;
+        for (name, lines, style) in items {
+            let item = format!("{name} {}", grouped(lines));
+            let end = column + GAP.len() + item.len();
+            if column > 0 && self.options.width.is_some_and(|width| end > width) {
+                self.out.push_str("\n");
+                column = 0;
+            }
+            // The indent of a first item is as wide as the gap before any other.
+            self.out.push_str(GAP);
+            self.styled(style, &item);
+            column += GAP.len() + item.len();
+        }
+        self.out.push_str("\n");
+    }
+
+    fn latency(&mut self, latency: Option<&Latency>) {
+        let Some(latency) = latency else { return };
+        let counted = percentiles(&latency.receive_to_counted);
+        let printed = percentiles(&latency.boundary_to_printed);
+        self.out.push_str(&format!(
+            "{INDENT}latency  receive to counted: {counted}; boundary to printed: {printed}\n"
+        ));
+    }
+
+    fn no_records(&mut self, ledger: &Ledger) {
+        self.out.push_str(INDENT);
+        self.styled(
+            Style::Dim,
+            if ledger.lines == 0 {
+                "no records"
+            } else {
+                "no records counted"
+            },
+        );
+        self.out.push_str("\n");
+    }
+
+    /// `2026-11-22 15:47:35 – 15:47:40`; the second date only if it is another.
+    fn span(&self, report: &BatchReport<'_>) -> String {
+        let (start, end) = (
+            report.start.civil(&self.options.zone),
+            report.end.civil(&self.options.zone),
+        );
+        match (start.split_once(' '), end.split_once(' ')) {
+            (Some((day, _)), Some((last_day, time))) if day == last_day => {
+                format!("{start} – {time}")
+            }
+            _ => format!("{start} – {end}"),
+        }
+    }
+}
+
+impl<W: Write> Sink for TableSink<W> {
+    fn batch(&mut self, report: &BatchReport<'_>) -> io::Result<()> {
+        let nanos = report.nanos();
+        self.styled(Style::Bold, &format!("batch {}", report.batch));
+        self.out.push_str(GAP);
+        let when = format!("{}{GAP}{}", self.span(report), duration(nanos));
+        self.styled(Style::Dim, &when);
+        self.out.push_str("\n");
+        if is_empty(&report.counts) {
+            self.no_records(&report.ledger);
+        } else {
+            let sum = sum(&report.counts, |row| row.count);
+            self.grid(
+                ["count", "share", "per second", "total"],
+                &report.counts,
+                |row| {
+                    [
+                        grouped(row.count),
+                        share(row.count, sum),
+                        per_second(row.count, nanos),
+                        grouped(row.total),
+                    ]
+                },
+            )?;
+        }
+        self.ledger(&report.ledger);
+        self.latency(report.latency.as_ref());
+        self.out.push_str("\n");
+        self.out.finish()
+    }
+
+    fn totals(&mut self, report: &TotalsReport<'_>) -> io::Result<()> {
+        self.styled(Style::Bold, "totals");
+        self.out.push_str(GAP);
+        self.styled(Style::Dim, &report.end.civil(&self.options.zone));
+        self.out.push_str("\n");
+        if is_empty(&report.totals) {
+            self.no_records(&report.ledger);
+        } else {
+            let sum = sum(&report.totals, |row| row.total);
+            self.grid(["total", "share"], &report.totals, |row| {
+                [grouped(row.total), share(row.total, sum)]
+            })?;
+        }
+        self.ledger(&report.ledger);
+        self.latency(report.latency.as_ref());
+        self.out.finish()
+    }
+}
+
+fn is_empty(rows: &Rows<'_>) -> bool {
+    rows.shown.is_empty() && rows.hidden.keys == 0
+}
+
+/// All of a column, the hidden rows included.
+fn sum(rows: &Rows<'_>, figure: impl Fn(&Row<'_>) -> u64) -> u64 {
+    rows.shown.iter().map(figure).sum::<u64>() + rows.hidden.count
+}
+
+/// `… 12 more keys` and their sum.
+fn hidden_texts(hidden: Hidden) -> (String, String) {
+    let keys = if hidden.keys == 1 { "key" } else { "keys" };
+    (
+        format!("… {} more {keys}", grouped(hidden.keys)),
+        grouped(hidden.count),
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed test may panic")]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use crate::clock::Timestamp;
+    use crate::key::KeyRef;
+
+    use super::super::testing::{self, row};
+    use super::super::text::is_plain;
+    use super::*;
+
+    fn plain() -> SinkOptions {
+        SinkOptions::default()
+    }
+
+    fn written(report: &BatchReport<'_>, options: SinkOptions) -> String {
+        testing::written(
+            |out| Box::new(TableSink::new(out, options)),
+            |sink| sink.batch(report),
+        )
+    }
+
+    fn written_totals(report: &TotalsReport<'_>) -> String {
+        testing::written(
+            |out| Box::new(TableSink::new(out, plain())),
+            |sink| sink.totals(report),
+        )
+    }
+
+    #[test]
+    fn a_batch() {
+        assert_eq!(
+            written(&testing::batch(&testing::STATUSES), plain()),
+            "\
+batch 3  2026-11-22 15:47:35 – 15:47:40  5 s
+  key        count   share  per second      total
+  PLACED       500  50.5 %         100      1,200
+  SHIPPED      250  25.3 %        50.0        900
+  DELIVERED    200  20.2 %        40.0  1,000,000
+  CANCELLED     40   4.0 %        8.00         40
+  lines 1,000  counted 990  missing 2  malformed 5  blank 3
+
+"
+        );
+    }
+
+    #[test]
+    fn the_span_is_local_and_may_cross_midnight() {
+        let mut report = testing::batch(&testing::STATUSES);
+        let head = |report: &BatchReport<'_>| {
+            let options = SinkOptions {
+                zone: testing::kolkata(),
+                ..plain()
+            };
+            written(report, options).lines().next().unwrap().to_owned()
+        };
+        assert_eq!(
+            head(&report),
+            "batch 3  2026-11-22 21:17:35 – 21:17:40  5 s"
+        );
+        report.start = Timestamp::from_millis(1_795_362_458_760);
+        assert_eq!(
+            head(&report),
+            "batch 3  2026-11-22 21:17:38 – 21:17:40  1.24 s"
+        );
+        report.end = report.start.plus_nanos(3 * 3600 * 1_000_000_000);
+        assert_eq!(
+            head(&report),
+            "batch 3  2026-11-22 21:17:38 – 2026-11-23 00:17:38  3 h 0 min"
+        );
+    }
+
+    #[test]
+    fn hidden_rows_are_summed() {
+        let mut report = testing::batch(&testing::STATUSES[..1]);
+        report.counts.hidden = Hidden {
+            keys: 12,
+            count: 1234,
+        };
+        assert_eq!(
+            written(&report, plain()),
+            "\
+batch 3  2026-11-22 15:47:35 – 15:47:40  5 s
+  key             count   share  per second  total
+  PLACED            500  28.8 %         100  1,200
+  … 12 more keys  1,234
+  lines 1,000  counted 990  missing 2  malformed 5  blank 3
+
+"
+        );
+        report.counts = Rows {
+            shown: &[],
+            hidden: Hidden { keys: 1, count: 2 },
+        };
+        assert!(written(&report, plain()).contains("\n  … 1 more key      2\n"));
+    }
+
+    #[test]
+    fn empty_batches_say_so() {
+        let mut report = testing::batch(&[]);
+        report.ledger = Ledger::default();
+        assert_eq!(
+            written(&report, plain()),
+            "batch 3  2026-11-22 15:47:35 – 15:47:40  5 s\n  no records\n  lines 0  counted 0\n\n"
+        );
+        report.ledger = Ledger {
+            lines: 2,
+            malformed: 2,
+            ..Ledger::default()
+        };
+        let text = written(&report, plain());
+        assert!(
+            text.ends_with("\n  no records counted\n  lines 2  counted 0  malformed 2\n\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn totals() {
+        let rows = [
+            row(KeyRef::string("PLACED"), 1200, 1200),
+            row(KeyRef::null(), 300, 300),
+        ];
+        let mut report = testing::totals(&rows);
+        report.latency = Some(testing::LATENCY);
+        assert_eq!(
+            written_totals(&report),
+            "\
+totals  2026-11-22 15:47:40
+  key     total   share
+  PLACED  1,200  80.0 %
+  null      300  20.0 %
+  lines 1,000  counted 990  missing 2  malformed 5  blank 3
+  latency  receive to counted: p50 120 µs  p99 1.50 ms  p99.9 2 ms  max 3 ms; boundary to printed: –
+"
+        );
+    }
+
+    #[test]
+    fn hostile_keys_keep_the_columns() {
+        let rows = [
+            row(KeyRef::string("\x1b[2Jx\0"), 9, 9),
+            row(KeyRef::string("東京"), 8, 8),
+            row(KeyRef::string("👍🏽 🇩🇪 ❤\u{fe0f}"), 7, 7),
+            row(KeyRef::string("e\u{301}\u{202e}"), 6, 6),
+            row(KeyRef::string("\"both' \\"), 5, 5),
+            row(KeyRef::string("=cmd()"), 4, 4),
+            row(KeyRef::string(" "), 3, 3),
+            row(KeyRef::string("1"), 2, 2),
+            row(KeyRef::number("1"), 2, 2),
+            row(KeyRef::string("null"), 1, 1),
+            row(KeyRef::null(), 1, 1),
+        ];
+        let text = written(&testing::batch(&rows), plain());
+        let keys = "  key           count   share  per second  total
+  \\x1b[2Jx\\x00      9  18.8 %        1.80      9
+  東京              8  16.7 %        1.60      8
+  👍🏽 🇩🇪 ❤\u{fe0f}          7  14.6 %        1.40      7
+  e\u{301}\\u{202e}         6  12.5 %        1.20      6
+  \"\\\"both' \\\\\"      5  10.4 %        1.00      5
+  =cmd()            4   8.3 %        0.80      4
+  \" \"               3   6.2 %        0.60      3
+  \"1\"               2   4.2 %        0.40      2
+  1                 2   4.2 %        0.40      2
+  \"null\"            1   2.1 %        0.20      1
+  null              1   2.1 %        0.20      1
+";
+        assert!(text.contains(keys), "{text}");
+        for key in testing::hostile_keys() {
+            let rows = [row(KeyRef::string(&key), 1, 1)];
+            let text = written(&testing::batch(&rows), plain());
+            assert_eq!(text.lines().count(), 5);
+            assert!(
+                text.lines()
+                    .all(|line| line.chars().all(is_plain) && width(line) < 110)
+            );
+        }
+    }
+
+    #[test]
+    fn rows_fit_the_terminal() {
+        let key = "k".repeat(100);
+        let rows = [row(KeyRef::string(&key), 1, 1)];
+        let mut report = testing::batch(&rows);
+        report.ledger.late = 1_000_000;
+        for columns in [48, 80, 120, 300] {
+            let text = written(
+                &report,
+                SinkOptions {
+                    width: Some(columns),
+                    ..plain()
+                },
+            );
+            assert!(
+                text.lines().all(|line| width(line) <= columns),
+                "{columns}\n{text}"
+            );
+        }
+        let narrow = written(
+            &report,
+            SinkOptions {
+                width: Some(10),
+                ..plain()
+            },
+        );
+        assert!(narrow.contains("\n  kkkkkkk…  "), "{narrow}");
+        assert!(
+            narrow.ends_with("\n  malformed 5\n  blank 3\n  late 1,000,000\n\n"),
+            "{narrow}"
+        );
+    }
+
+    #[test]
+    fn colour_marks_heads_and_bad_lines() {
+        let options = SinkOptions {
+            color: true,
+            zone: TimeZone::UTC,
+            width: None,
+        };
+        let text = written(&testing::batch(&testing::STATUSES[3..]), options);
+        assert_eq!(
+            text,
+            "\x1b[1mbatch 3\x1b[0m  \x1b[2m2026-11-22 15:47:35 – 15:47:40  5 s\x1b[0m\n  \
+             \x1b[2mkey        count  share  per second  total\x1b[0m\n  \
+             CANCELLED     40  100 %        8.00     40\n  \
+             lines 1,000  counted 990  \x1b[33mmissing 2\x1b[0m  \x1b[31mmalformed 5\x1b[0m  \
+             \x1b[33mblank 3\x1b[0m\n\n"
+        );
+    }
+}
