@@ -5,3 +5,4 @@ pub mod sink;
 pub mod key;
 pub mod ledger;
 pub mod clock;
+pub mod summary;

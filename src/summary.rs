@@ -1,0 +1,189 @@
+//! What a run came to, in a few lines for the end of stderr.
+//!
+//! The pipeline fills it in when it has stopped; whoever prints it decides whether it is wanted.
+
+use std::fmt;
+
+use crate::ledger::{Ledger, Reason};
+use crate::sink::Latency;
+use crate::sink::text::{bytes, duration, grouped, per_second, percentiles, share, width};
+
+/// The figures of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Where all lines went.
+    pub ledger: Ledger,
+    /// Bytes read.
+    pub bytes: u64,
+    /// From the start of reading to the last line's count, in nanoseconds.
+    pub duration_ns: u64,
+    /// Of these, how long backpressure paused the reading, in nanoseconds.
+    pub paused_ns: u64,
+    /// Batches closed.
+    pub batches: u64,
+    /// Unfinished last pieces of streams that broke off. They are not lines.
+    pub torn_lines: u64,
+    /// Distinct keys.
+    pub keys: u64,
+    /// Only with `--stats`.
+    pub latency: Option<Latency>,
+}
+
+impl Summary {
+    /// The lines, as name, figure and what is to be said of it. Only the first are always there.
+    fn lines(&self) -> Vec<(&'static str, String, String)> {
+        let ledger = &self.ledger;
+        let per_second_of = |count| per_second(count, self.duration_ns);
+        let speed = match self.duration_ns {
+            0 => "–".to_owned(),
+            nanos => {
+                let rate = u128::from(self.bytes) * 1_000_000_000 / u128::from(nanos);
+                format!("{}/s", bytes(rate.try_into().unwrap_or(u64::MAX)))
+            }
+        };
+        let mut lines = vec![
+            (
+                "lines",
+                grouped(ledger.lines),
+                format!("{} records/s", per_second_of(ledger.lines)),
+            ),
+            ("bytes", bytes(self.bytes), speed),
+            ("duration", duration(self.duration_ns), String::new()),
+            ("batches", grouped(self.batches), String::new()),
+            ("keys", grouped(self.keys), String::new()),
+            (
+                "counted",
+                grouped(ledger.counted),
+                share(ledger.counted, ledger.lines),
+            ),
+        ];
+        for reason in Reason::ALL {
+            let dropped = ledger.column(reason);
+            if dropped > 0 {
+                lines.push((
+                    reason.name(),
+                    grouped(dropped),
+                    share(dropped, ledger.lines),
+                ));
+            }
+        }
+        if self.torn_lines > 0 {
+            let what = "unfinished lines of streams that broke off, not counted above";
+            lines.push(("torn", grouped(self.torn_lines), what.to_owned()));
+        }
+        if self.paused_ns > 0 {
+            let part = share(self.paused_ns, self.duration_ns);
+            lines.push((
+                "paused",
+                duration(self.paused_ns),
+                format!("{part} of the time, by backpressure"),
+            ));
+        }
+        lines
+    }
+}
+
+/// Aligned lines, each ended by a newline.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = self.lines();
+        let wide = lines
+            .iter()
+            .map(|(_, figure, _)| width(figure))
+            .max()
+            .unwrap_or(0);
+        for (name, figure, more) in &lines {
+            match more.as_str() {
+                "" => writeln!(f, "{name:<9}  {figure:>wide$}")?,
+                more => writeln!(f, "{name:<9}  {figure:>wide$}  {more}")?,
+            }
+        }
+        if let Some(latency) = &self.latency {
+            writeln!(
+                f,
+                "latency    receive to counted   {}",
+                percentiles(&latency.receive_to_counted)
+            )?;
+            writeln!(
+                f,
+                "           boundary to printed  {}",
+                percentiles(&latency.boundary_to_printed)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::testing;
+
+    #[test]
+    fn a_clean_run_is_short() {
+        let summary = Summary {
+            ledger: Ledger {
+                lines: 10_000_000,
+                counted: 10_000_000,
+                ..Ledger::default()
+            },
+            bytes: 715_000_000,
+            duration_ns: 1_240_000_000,
+            batches: 1,
+            keys: 4,
+            ..Summary::default()
+        };
+        assert_eq!(
+            summary.to_string(),
+            "\
+lines      10,000,000  8,064,516 records/s
+bytes        715.0 MB  576.6 MB/s
+duration       1.24 s
+batches             1
+keys                4
+counted    10,000,000  100 %
+"
+        );
+    }
+
+    #[test]
+    fn what_went_wrong_is_named() {
+        let summary = Summary {
+            ledger: testing::LEDGER,
+            bytes: 71_000,
+            duration_ns: 200_000_000_000,
+            paused_ns: 50_000_000_000,
+            batches: 40,
+            torn_lines: 2,
+            keys: 4,
+            latency: Some(testing::LATENCY),
+        };
+        assert_eq!(
+            summary.to_string(),
+            "\
+lines           1,000  5.00 records/s
+bytes         71.0 kB  355 B/s
+duration   3 min 20 s
+batches            40
+keys                4
+counted           990  99.0 %
+missing             2  0.2 %
+malformed           5  0.5 %
+blank               3  0.3 %
+torn                2  unfinished lines of streams that broke off, not counted above
+paused           50 s  25.0 % of the time, by backpressure
+latency    receive to counted   p50 120 µs  p99 1.50 ms  p99.9 2 ms  max 3 ms
+           boundary to printed  –
+"
+        );
+    }
+
+    #[test]
+    fn nothing_at_all() {
+        let text = Summary::default().to_string();
+        assert!(
+            text.starts_with("lines        0  – records/s\nbytes      0 B  –\nduration   0 s\n"),
+            "{text}"
+        );
+    }
+}
