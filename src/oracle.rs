@@ -1,0 +1,261 @@
+//! The oracle: the slow, simple judge and counter that everything else is compared with.
+//!
+//! Tests, fuzz targets and `tallyline verify` feed it. It knows JSON through serde_json alone and
+//! shares nothing with the parsers but the key path's segments; it goes over a record once per
+//! nesting level, allocates freely and has no clever part. Its worth is that it can be read.
+//!
+//! serde_json's raw values are cut out without recursion, so no record can exhaust the stack here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::key::{Key, KeyKind, KeyRef};
+use crate::ledger::{Ledger, Reason};
+use crate::record::KeyPath;
+
+/// How deep containers may nest, counted as the design does: `[]` is 1 deep.
+const DEPTH_MAX: usize = 1024;
+
+/// Judges lines one by one and counts whole streams.
+#[derive(Clone, Debug)]
+pub struct Oracle {
+    path: KeyPath,
+    max_line_bytes: usize,
+    /// Where the lines of all streams counted so far went.
+    pub ledger: Ledger,
+    /// How often each key was counted.
+    pub counts: BTreeMap<Key, u64>,
+}
+
+impl Oracle {
+    /// An oracle that has counted nothing yet; lines of more than `max_line_bytes` are oversize.
+    pub fn new(path: KeyPath, max_line_bytes: usize) -> Self {
+        Oracle {
+            path,
+            max_line_bytes,
+            ledger: Ledger::default(),
+            counts: BTreeMap::new(),
+        }
+    }
+
+    /// The key a line (without its `\n`) is counted under.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it is not counted.
+    pub fn verdict(&self, line: &[u8]) -> Result<Key, Reason> {
+        if line.len() > self.max_line_bytes {
+            return Err(Reason::Oversize);
+        }
+        if line.iter().all(|byte| b" \t\r".contains(byte)) {
+            return Err(Reason::Blank);
+        }
+        let text = std::str::from_utf8(line).map_err(|_| Reason::Malformed)?;
+        let record: &RawValue = serde_json::from_str(text).map_err(|_| Reason::Malformed)?;
+        check_insides(record)?;
+        let value = follow(record, &self.path).ok_or(Reason::Missing)?;
+        scalar(value)?.ok_or(Reason::Missing)
+    }
+
+    /// Counts a whole finite stream: a byte order mark at its start is skipped, and its last line
+    /// may lack the `\n`.
+    pub fn count(&mut self, stream: &[u8]) {
+        let stream = stream.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(stream);
+        for line in stream.split_inclusive(|&byte| byte == b'\n') {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            self.ledger.lines += 1;
+            match self.verdict(line) {
+                Ok(key) => {
+                    self.ledger.counted += 1;
+                    *self.counts.entry(key).or_default() += 1;
+                }
+                Err(reason) => self.ledger.drop_line(reason),
+            }
+        }
+    }
+}
+
+/// An object's members as they stand, duplicates and all.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+/// What a raw value is, one level deep.
+enum Shape<'a> {
+    Object(Vec<(String, &'a RawValue)>),
+    Array(Vec<&'a RawValue>),
+    Scalar(Key),
+}
+
+/// Reads one level of a value. serde_json has checked its syntax when the raw value was cut out;
+/// what it finds only now is a string that is no Unicode.
+fn shape(value: &RawValue) -> Result<Shape<'_>, Reason> {
+    let text = value.get();
+    let malformed = |_| Reason::Malformed;
+    let literal = |kind| {
+        let bytes: &[u8] = if kind == KeyKind::Number {
+            text.as_bytes()
+        } else {
+            b""
+        };
+        Shape::Scalar(KeyRef { kind, bytes }.to_key())
+    };
+    Ok(match text.as_bytes().first() {
+        Some(b'{') => {
+            let Members(members) = serde_json::from_str(text).map_err(malformed)?;
+            Shape::Object(members)
+        }
+        Some(b'[') => Shape::Array(serde_json::from_str(text).map_err(malformed)?),
+        Some(b'"') => {
+            let value: String = serde_json::from_str(text).map_err(malformed)?;
+            Shape::Scalar(KeyRef::string(&value).to_key())
+        }
+        Some(b'n') => literal(KeyKind::Null),
+        Some(b'f') => literal(KeyKind::False),
+        Some(b't') => literal(KeyKind::True),
+        _ => literal(KeyKind::Number),
+    })
+}
+
+/// Checks what cutting a raw value out does not: depth, and every string and name.
+fn check_insides(record: &RawValue) -> Result<(), Reason> {
+    let mut waiting = vec![(record, 1)];
+    while let Some((value, depth)) = waiting.pop() {
+        let children: Vec<&RawValue> = match shape(value)? {
+            Shape::Object(members) => members.into_iter().map(|(_, value)| value).collect(),
+            Shape::Array(elements) => elements,
+            Shape::Scalar(_) => continue,
+        };
+        if depth > DEPTH_MAX {
+            return Err(Reason::Malformed);
+        }
+        waiting.extend(children.into_iter().map(|child| (child, depth + 1)));
+    }
+    Ok(())
+}
+
+/// The value the path leads to, from an object at the top.
+fn follow<'a>(record: &'a RawValue, path: &KeyPath) -> Option<&'a RawValue> {
+    if !record.get().starts_with('{') {
+        return None;
+    }
+    let mut value = record;
+    for segment in path.segments() {
+        value = match shape(value).ok()? {
+            Shape::Object(members) => {
+                let name = segment.name()?;
+                let last = members.into_iter().rfind(|(member, _)| member == name);
+                last?.1
+            }
+            Shape::Array(elements) => *elements.get(segment.index()?)?,
+            Shape::Scalar(_) => return None,
+        };
+    }
+    Some(value)
+}
+
+/// The value as a key; none for a container.
+fn scalar(value: &RawValue) -> Result<Option<Key>, Reason> {
+    Ok(match shape(value)? {
+        Shape::Scalar(key) => Some(key),
+        Shape::Object(_) | Shape::Array(_) => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn oracle(path: &str) -> Oracle {
+        Oracle::new(KeyPath::parse(path).expect("a key path"), 100)
+    }
+
+    #[test]
+    fn verdicts_are_the_design_s() {
+        use Reason::*;
+        let string = |text| Ok(KeyRef::string(text).to_key());
+        let cases: &[(&str, Result<Key, Reason>)] = &[
+            (r#"{"a":"x"}"#, string("x")),
+            (r#"{"\u0061":"\ud83d\ude00"}"#, string("😀")),
+            (r#"{"a":1,"a":"y"}"#, string("y")),
+            (
+                r#"{"a":-0.10e+400}"#,
+                Ok(KeyRef::number("-0.10e+400").to_key()),
+            ),
+            (r#"{"a":true}"#, Ok(KeyRef::boolean(true).to_key())),
+            (r#"{"a":null}"#, Ok(KeyRef::null().to_key())),
+            (r#"{"a":{}}"#, Err(Missing)),
+            (r#"{"a":"x","a":[]}"#, Err(Missing)),
+            (r#"{"b":"x"}"#, Err(Missing)),
+            (r#"{"b":{"a":1}}"#, Err(Missing)),
+            (r#""a""#, Err(Missing)),
+            (r#"{"a":"x","b":"\udc00"}"#, Err(Malformed)),
+            (r#"{"a":"x"} 1"#, Err(Malformed)),
+            (r#"{"a":01}"#, Err(Malformed)),
+            ("\u{feff}{\"a\":1}", Err(Malformed)),
+            (" \t\r", Err(Blank)),
+            ("", Err(Blank)),
+        ];
+        for (line, verdict) in cases {
+            assert_eq!(oracle("a").verdict(line.as_bytes()), *verdict, "{line}");
+        }
+        assert_eq!(oracle("a").verdict(&[b' '; 101]), Err(Oversize));
+    }
+
+    #[test]
+    fn depth_is_counted_from_the_top() {
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        let verdict = |line: String| {
+            Oracle::new(KeyPath::parse("a").expect("a key path"), usize::MAX)
+                .verdict(line.as_bytes())
+        };
+        assert_eq!(verdict(nested(1024)), Err(Reason::Missing));
+        assert_eq!(verdict(nested(1025)), Err(Reason::Malformed));
+        assert_eq!(verdict(nested(20_000)), Err(Reason::Malformed));
+    }
+
+    #[test]
+    fn streams_are_cut_at_newlines() {
+        let mut oracle = oracle("a");
+        oracle.count(b"\xEF\xBB\xBF{\"a\":1}\r\n\n{\"a\":1}\n{\"b\":1}\nx");
+        oracle.count(b"");
+        oracle.count(b"{\"a\":2}\n");
+        let ledger = Ledger {
+            lines: 6,
+            counted: 3,
+            missing: 1,
+            malformed: 1,
+            blank: 1,
+            ..Ledger::default()
+        };
+        assert_eq!(oracle.ledger, ledger);
+        assert!(oracle.ledger.is_balanced());
+        let counts: Vec<_> = oracle.counts.values().copied().collect();
+        assert_eq!(counts, [2, 1]);
+    }
+}
