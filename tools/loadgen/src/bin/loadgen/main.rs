@@ -1,0 +1,185 @@
+//! `loadgen`: arguments in, load out, summary to standard error, exit status: 0 done, 1 failure while running or a
+//! peer that left too early, 2 usage.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command's own output; see `say` for a closed pipe"
+)]
+
+mod cli;
+mod values;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+
+use cli::{Cli, Command, Load};
+use loadgen::{End, Plan, Received, Sent, Server, Spec};
+
+/// What went wrong, as the line to print.
+enum Failure {
+    Usage(String),
+    Running(String),
+}
+
+fn main() -> ExitCode {
+    let outcome = cli::parse().and_then(|parsed| parsed.map_or(Ok(()), run));
+    let (line, status) = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Usage(line)) => (line, 2),
+        Err(Failure::Running(line)) => (line, 1),
+    };
+    say(&format!("loadgen: {line}"));
+    ExitCode::from(status)
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Serve {
+            addr,
+            connections,
+            load,
+        } => {
+            let (spec, plan, answer) = prepare(&load)?;
+            let server = Server::bind(&*addr.0, &spec, plan)
+                .map_err(running(format!("cannot listen at {}", addr.0)))?
+                .connections(connections.get());
+            say(&format!("listening on {}", server.local_addr()));
+            finish(server.run().map_err(running("cannot send".into()))?, answer)
+        }
+        Command::Push { to, load } => {
+            let (spec, plan, answer) = prepare(&load)?;
+            let failed = running(format!("cannot send to {}", to.0));
+            let sent = loadgen::push(&*to.0, &spec, &plan, &never()).map_err(failed)?;
+            let (end, records) = (sent.end, sent.records);
+            finish(sent, answer)?;
+            if end == End::PeerClosed {
+                return Err(Failure::Running(format!(
+                    "{} closed the connection after {records} records",
+                    to.0
+                )));
+            }
+            Ok(())
+        }
+        Command::Write { file, load } => {
+            let (spec, plan, answer) = prepare(&load)?;
+            let failed = running(format!("cannot write {}", file.display()));
+            let sent = if file.as_os_str() == "-" {
+                // Without the line buffer of `Stdout`, which would look for newlines in every block.
+                let out =
+                    duplicate_stdout().map_err(running("cannot open standard output".into()))?;
+                loadgen::write(out, &spec, &plan, &never())
+            } else {
+                File::create(&file).and_then(|out| loadgen::write(out, &spec, &plan, &never()))
+            };
+            finish(sent.map_err(failed)?, answer)
+        }
+        Command::Sink { from, count_lines } => {
+            let received = loadgen::sink(&*from.0, count_lines)
+                .map_err(running(format!("cannot read from {}", from.0)))?;
+            writeln!(io::stdout(), "{}", received_line(&received)).or_else(ignore_closed_pipe)
+        }
+    }
+}
+
+/// The flags resolved and checked, and the file for the exact answer opened, so that a long run does not fail at
+/// its end.
+fn prepare(load: &Load) -> Result<(Spec, Plan, Option<File>), Failure> {
+    let spec = load.spec();
+    spec.check().map_err(|error| {
+        Failure::Usage(format!(
+            "invalid value '{}' for '--{}': {}",
+            error.value, error.field, error.remedy
+        ))
+    })?;
+    let answer = load.expect.as_ref().map(|path| {
+        File::create(path).map_err(|error| {
+            let path = path.display();
+            Failure::Usage(format!(
+                "invalid value '{path}' for '--expect': {error}; give a file that can be written"
+            ))
+        })
+    });
+    Ok((spec, load.plan(), answer.transpose()?))
+}
+
+/// The summary, and the exact answer into its file.
+fn finish(sent: Sent, answer: Option<File>) -> Result<(), Failure> {
+    say(&sent_line(&sent));
+    if let Some(latency) = sent.latency {
+        say(&format!(
+            "latency from the due time, µs: p50 {:.0}, p99 {:.0}, p99.9 {:.0}, max {:.0}; lag at the end {:.0}",
+            latency.p50_us, latency.p99_us, latency.p999_us, latency.max_us, latency.lag_us
+        ));
+    }
+    match answer {
+        None => Ok(()),
+        Some(mut file) => writeln!(file, "{}", sent.expectation.to_json())
+            .map_err(running("cannot write the --expect file".into())),
+    }
+}
+
+fn sent_line(sent: &Sent) -> String {
+    let seconds = sent.elapsed.as_secs_f64();
+    let per_second = |amount: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
+    let cut = match sent.cut {
+        0 => String::new(),
+        lines => format!("; {lines} cut where a peer left"),
+    };
+    format!(
+        "sent {} records, {} bytes in {seconds:.3} s: {:.0} records/s, {:.3} GB/s{cut}",
+        sent.records,
+        sent.bytes,
+        per_second(sent.records as f64),
+        per_second(sent.bytes as f64) / 1e9,
+    )
+}
+
+fn received_line(received: &Received) -> String {
+    let seconds = received.elapsed.as_secs_f64();
+    let gb_s = if seconds > 0.0 {
+        received.bytes as f64 / seconds / 1e9
+    } else {
+        0.0
+    };
+    let lines = received
+        .lines
+        .map_or(String::new(), |lines| format!(", {lines} lines"));
+    format!(
+        "read {} bytes{lines} in {seconds:.3} s: {gb_s:.3} GB/s",
+        received.bytes
+    )
+}
+
+/// A line to standard error. Where that is closed there is nobody to tell.
+fn say(line: &str) {
+    writeln!(io::stderr(), "{line}").ok();
+}
+
+fn running(what: String) -> impl FnOnce(io::Error) -> Failure {
+    move |error| Failure::Running(format!("{what}: {error}"))
+}
+
+fn ignore_closed_pipe(error: io::Error) -> Result<(), Failure> {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(running("cannot write to standard output".into())(error)),
+    }
+}
+
+/// The command is stopped by its signals, not by a flag.
+fn never() -> AtomicBool {
+    AtomicBool::new(false)
+}
+
+#[cfg(unix)]
+fn duplicate_stdout() -> io::Result<File> {
+    use std::os::fd::AsFd;
+    io::stdout().as_fd().try_clone_to_owned().map(File::from)
+}
+
+#[cfg(not(unix))]
+fn duplicate_stdout() -> io::Result<io::Stdout> {
+    Ok(io::stdout())
+}
