@@ -291,6 +291,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_character_comes_back() {
+        let all: String = ('\0'..=char::MAX).collect();
+        let mut out = Vec::new();
+        push_string(&all, &mut out);
+        let back: String = serde_json::from_slice(&out).unwrap();
+        assert!(back == all);
+        assert!(!String::from_utf8(out).unwrap().contains(char::is_control));
+    }
+
     proptest! {
         #[test]
         fn any_string_comes_back(key: String, other in "[\\x00-\\xff\u{2000}-\u{206f}\u{1f600}\u{e0041}]*") {
