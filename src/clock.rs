@@ -4,8 +4,12 @@
 //! system. On the virtual clock a recorded input gives the same bytes out each time.
 
 use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::tz::TimeZone;
+use mio::{Events, Poll};
 
 /// A point in time: nanoseconds since the Unix epoch, UTC. Range: the years 1678 to 2262.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +62,90 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.3}", self.to_jiff())
+    }
+}
+
+/// Tells the time and lets it pass.
+pub trait Clock: Send + Sync {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+
+    /// Waits for an event or until `deadline`, whichever comes first; without a deadline, for an
+    /// event. May return early without either.
+    ///
+    /// # Errors
+    /// What the system answers to the poll.
+    fn wait(
+        &self,
+        poll: &mut Poll,
+        events: &mut Events,
+        deadline: Option<Timestamp>,
+    ) -> io::Result<()>;
+}
+
+/// The system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        // A system clock before 1970 or after 2262 is told as the nearest time we can tell.
+        let nanos = match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |n| -n),
+        };
+        Timestamp(nanos)
+    }
+
+    fn wait(
+        &self,
+        poll: &mut Poll,
+        events: &mut Events,
+        deadline: Option<Timestamp>,
+    ) -> io::Result<()> {
+        let timeout =
+            deadline.map(|deadline| Duration::from_nanos(deadline.nanos_since(self.now())));
+        match poll.poll(events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            result => result,
+        }
+    }
+}
+
+/// A clock that stands still until somebody waits; then it is at the deadline at once.
+///
+/// The reader waits only when no source has anything to read, so on this clock a scripted input
+/// gives the same batches every time, however fast the machine is.
+#[derive(Debug)]
+pub struct VirtualClock {
+    nanos: AtomicI64,
+}
+
+impl VirtualClock {
+    /// A clock that stands at `start`.
+    pub fn new(start: Timestamp) -> VirtualClock {
+        VirtualClock {
+            nanos: AtomicI64::new(start.0),
+        }
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Timestamp {
+        // Relaxed: the time orders nothing else.
+        Timestamp(self.nanos.load(Ordering::Relaxed))
+    }
+
+    fn wait(
+        &self,
+        poll: &mut Poll,
+        events: &mut Events,
+        deadline: Option<Timestamp>,
+    ) -> io::Result<()> {
+        if let Some(deadline) = deadline {
+            self.nanos.fetch_max(deadline.0, Ordering::Relaxed);
+        }
+        SystemClock.wait(poll, events, deadline.map(|_| Timestamp(i64::MIN)))
     }
 }
 

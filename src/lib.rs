@@ -1,9 +1,32 @@
 //! tallyline counts the records of a live stream by key.
 
+pub mod cli;
+pub mod config;
+pub mod command;
+pub mod pipeline;
+pub mod source;
+pub mod reader;
+pub mod chunk;
+pub mod framing;
+pub mod lane;
+pub mod lanes;
+pub mod parser;
 pub mod record;
-pub mod oracle;
+pub mod block;
+pub mod pipe;
+pub mod marks;
+pub mod shard;
+pub mod counts;
+pub mod batch;
+pub mod totals;
+pub mod latency;
+pub mod sample;
 pub mod sink;
+pub mod summary;
+pub mod oracle;
+pub mod thread;
+pub mod park;
 pub mod key;
 pub mod ledger;
 pub mod clock;
-pub mod summary;
+pub mod error;

@@ -1,0 +1,253 @@
+//! The batch merge: closed batches of all shards in, reports to the sinks out.
+//!
+//! A batch is merged when every shard has closed it. Its books are checked first: every line must be
+//! in one column of the ledger, and the counts must add up to the counted lines, which went another
+//! way through the program. Then its counts are added to the totals and the sinks get its rows.
+//!
+//! Merging and printing run on one thread, the program's main one, beside the counting: a slow
+//! output holds up the shards only when it is [`CLOSED_MAX`](crate::shard::CLOSED_MAX) batches
+//! behind.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::lane::Mark;
+use crate::latency::Latencies;
+use crate::ledger::Ledger;
+use crate::reader::Stop;
+use crate::sample::SampleQueue;
+use crate::shard::{Closed, ShardBatch};
+use crate::sink::{BatchReport, Latency, Rows, Sink, TotalsReport, text};
+use crate::thread::ThreadSleeper;
+use crate::totals::{BatchCounts, Totals};
+
+/// Samples of bad lines shown at one boundary.
+const SAMPLES_SHOWN_MAX: usize = 6;
+
+/// Samples are shown at most once in this time: 1 s.
+const SAMPLES_NANOS_MIN: u64 = 1_000_000_000;
+
+/// What the merge is made of.
+pub struct Merge {
+    /// The shards' queues and sleepers, in the order of the shards.
+    pub shards: Vec<(Arc<Closed>, Arc<ThreadSleeper>)>,
+    /// The merge's own sleeper.
+    pub sleeper: Arc<ThreadSleeper>,
+    /// Where results go.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// How many rows a report shows; `None`: all.
+    pub top: Option<usize>,
+    /// Whether reports carry latencies.
+    pub stats: bool,
+    /// Lines to show on stderr.
+    pub samples: SampleQueue,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Stops the reader when the output fails.
+    pub stop: Stop,
+}
+
+/// What the merge saw in all.
+#[derive(Debug)]
+pub struct MergeReport {
+    /// Where all lines went.
+    pub ledger: Ledger,
+    /// Batches closed.
+    pub batches: u64,
+    /// Distinct keys.
+    pub keys: u64,
+    /// Latencies of the whole run.
+    pub latency: Latency,
+    /// The first thing that went wrong.
+    pub failure: Option<Error>,
+}
+
+/// What is carried from batch to batch.
+#[derive(Default)]
+struct Progress {
+    ledger: Ledger,
+    batches: u64,
+    counted: Latencies,
+    printed: Latencies,
+    failure: Option<Error>,
+    samples_shown: Option<crate::clock::Timestamp>,
+    has_told_overflow: bool,
+}
+
+impl Merge {
+    /// Merges until the last batch is out.
+    pub fn run(mut self) -> MergeReport {
+        self.sleeper.adopt();
+        let mut totals = Totals::new(self.shards.len());
+        let mut progress = Progress::default();
+        loop {
+            let (mark, ledger, counted, batch) = self.next_batch(&mut totals);
+            progress.batches += 1;
+            progress.ledger += ledger;
+            progress.counted.add(&counted);
+            if progress.failure.is_none() {
+                let reported = check(mark, &ledger, &batch)
+                    .and_then(|()| self.report(mark, ledger, &counted, &totals, &batch, &progress));
+                if let Err(error) = reported {
+                    // What is on its way is merged to the end, so that nobody waits for ever.
+                    self.stop.stop();
+                    progress.failure = Some(error);
+                }
+                let late = self.clock.now().nanos_since(mark.end);
+                progress.printed.record(late, 1);
+            }
+            self.show_samples(&mut progress);
+            tell_overflow(&totals, &mut progress);
+            for ((closed, _), zeros) in self.shards.iter().zip(batch.into_zeros()) {
+                // An array too many is let go.
+                drop(closed.zeros.push(zeros));
+            }
+            if mark.last {
+                return self.finish(mark, &totals, progress);
+            }
+        }
+    }
+
+    /// Waits until every shard has closed the next batch, and adds it to the totals.
+    fn next_batch(&self, totals: &mut Totals) -> (Mark, Ledger, Latencies, BatchCounts) {
+        let mut ledger = Ledger::default();
+        let mut counted = Latencies::default();
+        let mut counts = Vec::with_capacity(self.shards.len());
+        let mut mark = None;
+        for (closed, shard) in &self.shards {
+            let ShardBatch {
+                mark: this,
+                ledger: lines,
+                counts: some,
+                latencies,
+            } = *self.sleeper.wait(|| closed.batches.pop());
+            shard.wake();
+            assert_eq!(
+                *mark.get_or_insert(this),
+                this,
+                "shards close the same batches"
+            );
+            ledger += lines;
+            counted.add(&latencies);
+            counts.push(some);
+        }
+        let mark = mark.expect("there is at least one shard");
+        (mark, ledger, counted, totals.add(counts))
+    }
+
+    fn report(
+        &mut self,
+        mark: Mark,
+        ledger: Ledger,
+        counted: &Latencies,
+        totals: &Totals,
+        batch: &BatchCounts,
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        let (shown, hidden) = totals.batch_rows(batch, self.top);
+        let all = self.sinks.iter().any(|sink| sink.wants_totals());
+        let all = all.then(|| totals.total_rows(self.top));
+        let report = BatchReport {
+            batch: mark.batch,
+            start: mark.start,
+            end: mark.end,
+            ledger,
+            counts: Rows {
+                shown: &shown,
+                hidden,
+            },
+            totals: all.as_ref().map(|(shown, hidden)| Rows {
+                shown,
+                hidden: *hidden,
+            }),
+            latency: self.stats.then(|| Latency {
+                receive_to_counted: counted.percentiles(),
+                boundary_to_printed: progress.printed.percentiles(),
+            }),
+        };
+        self.sinks
+            .iter_mut()
+            .try_for_each(|sink| sink.batch(&report))
+            .map_err(Error::Output)
+    }
+
+    fn finish(mut self, mark: Mark, totals: &Totals, mut progress: Progress) -> MergeReport {
+        let latency = Latency {
+            receive_to_counted: progress.counted.percentiles(),
+            boundary_to_printed: progress.printed.percentiles(),
+        };
+        if progress.failure.is_none() {
+            let (shown, hidden) = totals.total_rows(self.top);
+            let report = TotalsReport {
+                end: mark.end,
+                ledger: progress.ledger,
+                totals: Rows {
+                    shown: &shown,
+                    hidden,
+                },
+                latency: self.stats.then_some(latency),
+            };
+            let result = self
+                .sinks
+                .iter_mut()
+                .try_for_each(|sink| sink.totals(&report));
+            progress.failure = result.map_err(Error::Output).err();
+        }
+        MergeReport {
+            ledger: progress.ledger,
+            batches: progress.batches,
+            keys: totals.keys(),
+            latency,
+            failure: progress.failure,
+        }
+    }
+
+    /// Shows some of the waiting samples, unless some were shown a moment ago.
+    fn show_samples(&self, progress: &mut Progress) {
+        let now = self.clock.now();
+        let mut quota = match progress.samples_shown {
+            Some(at) if now.nanos_since(at) < SAMPLES_NANOS_MIN => 0,
+            _ => SAMPLES_SHOWN_MAX,
+        };
+        while let Some(sample) = self.samples.pop() {
+            if quota > 0 {
+                quota -= 1;
+                progress.samples_shown = Some(now);
+                let line = text::sample(&sample.head, 120);
+                tracing::warn!("{} line: {line}", sample.reason.name());
+            }
+        }
+    }
+}
+
+/// Every line in one column, and the counts' sum equal to the counted lines.
+fn check(mark: Mark, ledger: &Ledger, batch: &BatchCounts) -> Result<(), Error> {
+    if !ledger.is_balanced() {
+        return Err(Error::Ledger(format!(
+            "batch {}: {} lines, but {} counted and {} dropped",
+            mark.batch,
+            ledger.lines,
+            ledger.counted,
+            ledger.dropped()
+        )));
+    }
+    if batch.records() != ledger.counted {
+        return Err(Error::Ledger(format!(
+            "batch {}: {} lines counted, but the keys' counts add up to {}",
+            mark.batch,
+            ledger.counted,
+            batch.records()
+        )));
+    }
+    Ok(())
+}
+
+fn tell_overflow(totals: &Totals, progress: &mut Progress) {
+    if totals.overflow() > 0 && !std::mem::replace(&mut progress.has_told_overflow, true) {
+        tracing::warn!(
+            "more than {} keys: further ones are counted under _other; raise --max-keys to tell them apart",
+            totals.keys()
+        );
+    }
+}

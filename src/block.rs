@@ -1,0 +1,173 @@
+//! Blocks of combined pairs: what crosses from a parser to a shard.
+//!
+//! A parser adds `(key, 1)` pairs to a [`Block`]; equal keys become one entry `(key, n)`, as Spark
+//! combines on the map side, so a chunk of four statuses crosses as four entries. The shard reads
+//! the entries, whose hashes it need not compute again, and sends the block back.
+//!
+//! Bound: a block is full at [`ENTRIES_MAX`] entries or [`KEY_BYTES_MAX`] bytes of keys; one key
+//! more may stand in it, however long. A block that grew beyond that gives its memory up on
+//! [`Block::clear`].
+
+use hashbrown::HashTable;
+
+use crate::clock::Timestamp;
+use crate::key::{KeyKind, KeyRef};
+
+/// Distinct keys at which a block is full.
+pub const ENTRIES_MAX: usize = 4096;
+
+/// Bytes of keys at which a block is full.
+pub const KEY_BYTES_MAX: usize = 128 * 1024;
+
+/// One key's pairs, combined.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    hash: u64,
+    /// `key_start + key_len <= keys.len()`
+    key_start: u32,
+    key_len: u32,
+    count: u32,
+    kind: KeyKind,
+}
+
+/// A key with its hash and its number of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair<'a> {
+    /// The hash of `key`, as the parsers' hasher gives it.
+    pub hash: u64,
+    /// The key.
+    pub key: KeyRef<'a>,
+    /// How many records.
+    pub count: u64,
+}
+
+/// Pairs combined by key. See the module's documentation for its bound.
+#[derive(Debug, Default)]
+pub struct Block {
+    entries: Vec<Entry>,
+    keys: Vec<u8>,
+    /// Finds an entry by its key; values are indexes into `entries`.
+    index: HashTable<u32>,
+    /// Pairs that went in.
+    records: u64,
+    /// When the chunk of these pairs was read.
+    pub received: Timestamp,
+}
+
+impl Block {
+    /// Adds one pair; `hash` must be the same for equal keys.
+    pub fn add(&mut self, hash: u64, key: KeyRef<'_>) {
+        self.records += 1;
+        let (entries, keys) = (&mut self.entries, &self.keys);
+        let found = self.index.find(hash, |&i| {
+            let entry = &entries[i as usize];
+            entry.hash == hash && entry.key(keys) == key
+        });
+        if let Some(&i) = found {
+            // A block holds fewer pairs than a chunk has bytes: the sum cannot wrap.
+            entries[i as usize].count += 1;
+            return;
+        }
+        let i = entries.len() as u32;
+        entries.push(Entry {
+            hash,
+            key_start: self.keys.len() as u32,
+            key_len: key.bytes.len() as u32,
+            count: 1,
+            kind: key.kind,
+        });
+        self.keys.extend_from_slice(key.bytes);
+        let entries = &self.entries;
+        self.index
+            .insert_unique(hash, i, |&i| entries[i as usize].hash);
+    }
+
+    /// Whether the block must be sent before another pair is added.
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= ENTRIES_MAX || self.keys.len() >= KEY_BYTES_MAX
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// Pairs that were added.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// The pairs, one for each key.
+    pub fn pairs(&self) -> impl ExactSizeIterator<Item = Pair<'_>> {
+        self.entries.iter().map(|entry| Pair {
+            hash: entry.hash,
+            key: entry.key(&self.keys),
+            count: entry.count.into(),
+        })
+    }
+
+    /// Empties the block for the next chunk.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.index.clear();
+        self.keys.clear();
+        self.keys.shrink_to(2 * KEY_BYTES_MAX);
+        self.records = 0;
+    }
+}
+
+impl Entry {
+    fn key<'a>(&self, keys: &'a [u8]) -> KeyRef<'a> {
+        let start = self.key_start as usize;
+        KeyRef {
+            kind: self.kind,
+            bytes: &keys[start..start + self.key_len as usize],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_keys_become_one_entry() {
+        let mut block = Block::default();
+        for _ in 0..3 {
+            block.add(7, KeyRef::string("a"));
+            block.add(7, KeyRef::number("1"));
+        }
+        block.add(8, KeyRef::string("a\0"));
+        block.add(7, KeyRef::string("1"));
+        let pairs: Vec<_> = block
+            .pairs()
+            .map(|pair| (pair.key.to_key(), pair.count))
+            .collect();
+        let expected = [
+            (KeyRef::string("a").to_key(), 3),
+            (KeyRef::number("1").to_key(), 3),
+            (KeyRef::string("a\0").to_key(), 1),
+            (KeyRef::string("1").to_key(), 1),
+        ];
+        assert_eq!(pairs, expected);
+        assert_eq!(block.records(), 8);
+        block.clear();
+        assert!(block.is_empty());
+        assert_eq!(block.pairs().len(), 0);
+    }
+
+    #[test]
+    fn is_full_at_its_bounds_and_gives_a_huge_key_back() {
+        let mut block = Block::default();
+        for i in 0..ENTRIES_MAX as u64 {
+            assert!(!block.is_full());
+            block.add(i, KeyRef::string(&i.to_string()));
+        }
+        assert!(block.is_full());
+        block.clear();
+        block.add(1, KeyRef::string(&"k".repeat(1 << 20)));
+        assert!(block.is_full());
+        block.clear();
+        assert!(block.keys.capacity() <= 2 * KEY_BYTES_MAX);
+    }
+}

@@ -1,0 +1,50 @@
+//! `tallyline count`: a source, counted by key.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::cli::{CountArgs, Voice};
+use crate::clock::SystemClock;
+use crate::command::{drain_on_signals, print_summary};
+use crate::config;
+use crate::error::Error;
+use crate::pipeline::{KEY_BYTES, Pipeline, Settings};
+use crate::sink::{Sink, text};
+use crate::source::Source;
+
+pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
+    let settings = config::settings(args);
+    let source = config::open_source(&args.source, &args.stream)?;
+    let sink = args
+        .output
+        .output
+        .sink(io::stdout(), config::sink_options(&args.output));
+    count(settings, source, sink, voice)
+}
+
+/// Runs a pipeline on the system's clock until its source is over or a signal drains it.
+pub(super) fn count(
+    settings: Settings,
+    source: Box<dyn Source>,
+    sink: Box<dyn Sink>,
+    voice: Voice,
+) -> Result<(), Error> {
+    tracing::info!(
+        "counting {} by {}: {} parsers, {} shards, memory at most {} with 32-byte keys ({} + {} a key beside its bytes)",
+        source.name(),
+        settings.by,
+        settings.parsers,
+        settings.shards,
+        text::bytes(settings.memory_bytes_max(32)),
+        text::bytes(settings.memory_bytes_max(0) - settings.keys_max * KEY_BYTES),
+        text::bytes(KEY_BYTES),
+    );
+    let pipeline = Pipeline::new(settings, vec![source], vec![sink], Arc::new(SystemClock))?;
+    drain_on_signals(pipeline.stop())?;
+    let (summary, result) = pipeline.run()?;
+    let is_unread = result.as_ref().is_err_and(Error::is_closed_pipe);
+    if !voice.quiet && !is_unread {
+        print_summary(&summary);
+    }
+    result
+}

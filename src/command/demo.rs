@@ -1,0 +1,65 @@
+//! `tallyline demo`: an embedded order stream, sent over a real loopback socket and counted.
+
+use std::io;
+use std::num::NonZeroU64;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use loadgen::{Limit, Plan, Server, Spec};
+
+use crate::cli::{DemoArgs, Voice};
+use crate::command::count;
+use crate::config;
+use crate::error::Error;
+use crate::record::KeyPath;
+use crate::source::{OnClose, TcpOptions, TcpSource};
+
+/// What records of the demo are counted by.
+const BY: &str = "status";
+
+/// The share of records that are malformed, and of those without a status, so that the ledger has
+/// something to tell.
+const FAULTY: f64 = 0.001;
+
+pub(super) fn run(args: &DemoArgs, voice: Voice) -> Result<(), Error> {
+    let spec = Spec {
+        malformed: FAULTY,
+        missing: FAULTY,
+        zipf: 0.7,
+        ..Spec::default()
+    };
+    let plan = Plan {
+        rate: NonZeroU64::new(args.rate),
+        limit: Limit::Time(args.duration),
+    };
+    let serving = |error| Error::System("serve the demo's orders on loopback", error);
+    let server = Server::bind("127.0.0.1:0", &spec, plan).map_err(serving)?;
+    let (address, stop) = (server.local_addr(), server.stop_flag());
+    let server = thread::Builder::new()
+        .name("orders".to_owned())
+        .spawn(move || server.run());
+    let server = server.map_err(serving)?;
+
+    let options = TcpOptions {
+        on_close: OnClose::Exit,
+        connect_wait: Duration::ZERO,
+    };
+    let source = TcpSource::connect(&format!("tcp://{address}"), &address.to_string(), options)?;
+    let by = KeyPath::parse(BY).expect("a plain name is a path");
+    let mut settings = config::with_machine(by, &args.machine, &args.output);
+    settings.every_nanos = config::nanos(args.every);
+    let sink = args
+        .output
+        .output
+        .sink(io::stdout(), config::sink_options(&args.output));
+    let result = count::count(settings, Box::new(source), sink, voice);
+
+    // The connection is closed by now: the server notices at its next record.
+    stop.store(true, Ordering::Relaxed);
+    server
+        .join()
+        .expect("the load generator does not panic")
+        .map_err(serving)?;
+    result
+}

@@ -1,0 +1,60 @@
+//! What the program's commands do, each in its file: flags in, a run, a result out.
+//!
+//! The binary only parses arguments and turns the result into an exit status.
+
+mod count;
+mod demo;
+
+mod tap;
+
+use std::io::Write;
+use std::process;
+use std::thread;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::cli::{Cli, Command};
+use crate::error::Error;
+use crate::reader::Stop;
+use crate::summary::Summary;
+
+/// Runs what the command line asks for.
+///
+/// # Errors
+/// Whatever ended the run other than well; the results up to there have been printed.
+pub fn run(cli: &Cli) -> Result<(), Error> {
+    match &cli.command {
+        Command::Count(args) => count::run(args, cli.voice),
+        Command::Tap(args) => tap::run(args),
+        Command::Demo(args) => demo::run(args, cli.voice),
+    }
+}
+
+/// Lets the first SIGINT or SIGTERM drain the run, and a second one end the program at once.
+fn drain_on_signals(stop: Stop) -> Result<(), Error> {
+    let refused = |error| Error::System("listen for signals", error);
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(refused)?;
+    let listen = move || {
+        let mut is_draining = false;
+        for signal in signals.forever() {
+            if is_draining {
+                process::exit(128 + signal);
+            }
+            is_draining = true;
+            tracing::info!("draining: counting what was received; once more to quit at once");
+            stop.stop();
+        }
+    };
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(listen)
+        .map_err(refused)?;
+    Ok(())
+}
+
+/// Prints the summary to standard error, which may be closed: that is nobody's loss.
+fn print_summary(summary: &Summary) {
+    let text = format!("\n{}\n", summary.to_string().trim_end());
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+}

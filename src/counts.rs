@@ -1,0 +1,311 @@
+//! The counters of one shard: the keys that hash to it, written by one thread alone.
+//!
+//! The shard's thread feeds them blocks of combined pairs and closes them at each batch boundary;
+//! the batch merge gets what [`Counts::close`] hands over.
+//!
+//! A key is known by its *id*, dense from 0 in the order of first sight; counts are an array over
+//! ids, so closing a batch of a million keys is handing over a pointer. The merge learns the keys
+//! of new ids with the batch in which they were first seen.
+//!
+//! Bound: at most [`KeyBudget`] keys in all shards together; records of further keys are counted
+//! as overflow, which the merge shows as the key [`OTHER`]. A live key costs its length (shared
+//! with the merge), an [`Entry`] and up to 2.3 table slots here, and 8 bytes in each counts array.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hashbrown::HashTable;
+
+use crate::block::Block;
+use crate::key::{KeyKind, KeyRef};
+
+/// The key under which records beyond the key limit are counted.
+pub const OTHER: KeyRef<'static> = KeyRef::string("_other");
+
+/// Bytes of keys after which a segment is closed.
+const SEGMENT_BYTES: usize = 256 * 1024;
+
+/// How many more distinct keys all shards together may take.
+#[derive(Debug)]
+pub struct KeyBudget {
+    left: AtomicU64,
+}
+
+impl KeyBudget {
+    /// Room for `keys_max` keys.
+    pub fn new(keys_max: u64) -> KeyBudget {
+        KeyBudget {
+            left: AtomicU64::new(keys_max),
+        }
+    }
+
+    /// Takes room for one key, if there is any left.
+    fn take(&self) -> bool {
+        // Relaxed: only the number matters; nothing else is published with it.
+        let less = |left: u64| left.checked_sub(1);
+        self.left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .is_ok()
+    }
+}
+
+/// Where a key's bytes are.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyPlace {
+    segment: u32,
+    /// `start + len <= segment's length`
+    start: u32,
+    len: u32,
+    kind: KeyKind,
+}
+
+/// A key that a shard holds.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    hash: u64,
+    place: KeyPlace,
+}
+
+/// The bytes of keys, append-only; a closed segment never changes and is shared with the merge.
+#[derive(Debug, Default)]
+pub struct Segments {
+    closed: Vec<Arc<[u8]>>,
+}
+
+impl Segments {
+    /// The key at `place`, whose segment must be closed.
+    pub fn key(&self, place: KeyPlace) -> KeyRef<'_> {
+        place.within(&self.closed[place.segment as usize])
+    }
+
+    /// Adds the segments of a closed batch.
+    pub fn extend(&mut self, more: impl IntoIterator<Item = Arc<[u8]>>) {
+        self.closed.extend(more);
+    }
+}
+
+impl KeyPlace {
+    fn within(self, segment: &[u8]) -> KeyRef<'_> {
+        let start = self.start as usize;
+        KeyRef {
+            kind: self.kind,
+            bytes: &segment[start..start + self.len as usize],
+        }
+    }
+}
+
+/// What a shard hands over when its batch closes.
+#[derive(Debug, Default)]
+pub struct ClosedCounts {
+    /// Records by id; as long as the shard has keys.
+    pub counts: Vec<u64>,
+    /// Records of keys beyond the limit.
+    pub overflow: u64,
+    /// The places of the ids that are new, in the order of the ids.
+    pub new_keys: Vec<KeyPlace>,
+    /// The segments that are new; every place handed over so far lies in one handed over.
+    pub new_segments: Vec<Arc<[u8]>>,
+}
+
+/// The counters of one shard.
+#[derive(Debug)]
+pub struct Counts {
+    budget: Arc<KeyBudget>,
+    entries: Vec<Entry>,
+    /// Finds an entry by its key; values are ids.
+    table: HashTable<u32>,
+    segments: Segments,
+    open_segment: Vec<u8>,
+    counts: Vec<u64>,
+    overflow: u64,
+    /// Ids and segments the merge knows of.
+    told_keys: usize,
+    told_segments: usize,
+}
+
+impl Counts {
+    /// An empty shard that takes room for its keys from `budget`.
+    pub fn new(budget: Arc<KeyBudget>) -> Counts {
+        Counts {
+            budget,
+            entries: Vec::new(),
+            table: HashTable::new(),
+            segments: Segments::default(),
+            open_segment: Vec::new(),
+            counts: Vec::new(),
+            overflow: 0,
+            told_keys: 0,
+            told_segments: 0,
+        }
+    }
+
+    /// Counts a block's pairs.
+    pub fn count(&mut self, block: &Block) {
+        for pair in block.pairs() {
+            match self.id(pair.hash, pair.key) {
+                Some(id) => self.counts[id as usize] += pair.count,
+                None => self.overflow += pair.count,
+            }
+        }
+    }
+
+    /// Closes the batch; `zeros` is an array of zeros that came back from the merge, or empty.
+    pub fn close(&mut self, mut zeros: Vec<u64>) -> ClosedCounts {
+        self.close_segment();
+        zeros.resize(self.counts.len(), 0);
+        let new_keys = self.entries[self.told_keys..]
+            .iter()
+            .map(|entry| entry.place)
+            .collect();
+        let new_segments = self.segments.closed[self.told_segments..].to_vec();
+        self.told_keys = self.entries.len();
+        self.told_segments = self.segments.closed.len();
+        ClosedCounts {
+            counts: std::mem::replace(&mut self.counts, zeros),
+            overflow: std::mem::take(&mut self.overflow),
+            new_keys,
+            new_segments,
+        }
+    }
+
+    /// The id of `key`, a new one if need be; `None` beyond the limit.
+    fn id(&mut self, hash: u64, key: KeyRef<'_>) -> Option<u32> {
+        let (entries, segments, open) = (&self.entries, &self.segments, &self.open_segment);
+        let found = self.table.find(hash, |&id| {
+            let Entry { hash: other, place } = entries[id as usize];
+            other == hash && place.len as usize == key.bytes.len() && {
+                let segment = segments.closed.get(place.segment as usize);
+                place.within(segment.map_or(open, |closed| closed)) == key
+            }
+        });
+        match found {
+            Some(&id) => Some(id),
+            None => self.insert(hash, key),
+        }
+    }
+
+    #[cold]
+    fn insert(&mut self, hash: u64, key: KeyRef<'_>) -> Option<u32> {
+        // The name of the overflow stands for the overflow, or two rows would bear it.
+        if key == OTHER || !self.budget.take() {
+            return None;
+        }
+        if self.open_segment.len() + key.bytes.len() > SEGMENT_BYTES {
+            self.close_segment();
+        }
+        let place = KeyPlace {
+            segment: self.segments.closed.len() as u32,
+            start: self.open_segment.len() as u32,
+            len: key.bytes.len() as u32,
+            kind: key.kind,
+        };
+        self.open_segment.extend_from_slice(key.bytes);
+        let id = self.entries.len() as u32;
+        self.entries.push(Entry { hash, place });
+        self.counts.push(0);
+        let entries = &self.entries;
+        self.table
+            .insert_unique(hash, id, |&id| entries[id as usize].hash);
+        Some(id)
+    }
+
+    /// A segment without bytes is closed too when a key of no bytes lies in it.
+    fn close_segment(&mut self) {
+        let used = self
+            .entries
+            .last()
+            .is_some_and(|entry| entry.place.segment as usize == self.segments.closed.len());
+        if used {
+            self.segments
+                .closed
+                .push(self.open_segment.as_slice().into());
+            self.open_segment.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// What the merge would know after these batches.
+    fn totals(shard_counts: Vec<ClosedCounts>) -> (BTreeMap<String, u64>, u64) {
+        let (mut segments, mut places) = (Segments::default(), Vec::new());
+        let (mut totals, mut overflow) = (BTreeMap::new(), 0);
+        for batch in shard_counts {
+            segments.extend(batch.new_segments);
+            places.extend(batch.new_keys);
+            assert_eq!(places.len(), batch.counts.len());
+            overflow += batch.overflow;
+            for (place, count) in places.iter().zip(batch.counts) {
+                *totals
+                    .entry(format!("{:?}", segments.key(*place)))
+                    .or_default() += count;
+            }
+        }
+        (totals, overflow)
+    }
+
+    fn block(keys: &[KeyRef<'_>]) -> Block {
+        let mut block = Block::default();
+        for &key in keys {
+            // A poor hash on purpose: equal hashes must not make equal keys.
+            block.add(key.bytes.len() as u64, key);
+        }
+        block
+    }
+
+    #[test]
+    fn keys_keep_their_ids_over_batches() {
+        let mut shard = Counts::new(Arc::new(KeyBudget::new(100)));
+        shard.count(&block(&[
+            KeyRef::string(""),
+            KeyRef::null(),
+            KeyRef::string("a"),
+        ]));
+        let first = shard.close(Vec::new());
+        shard.count(&block(&[
+            KeyRef::string("a"),
+            KeyRef::string("b"),
+            KeyRef::string("a"),
+        ]));
+        let second = shard.close(vec![0; 1]);
+        assert_eq!(second.counts, [0, 0, 2, 1]);
+        let third = shard.close(Vec::new());
+        assert!(third.new_segments.is_empty());
+        let (totals, overflow) = totals(vec![first, second, third]);
+        let expected = [("\"\"", 1), ("\"a\"", 3), ("\"b\"", 1), ("null", 1)];
+        assert_eq!(totals, expected.map(|(key, n)| (key.to_owned(), n)).into());
+        assert_eq!(overflow, 0);
+    }
+
+    #[test]
+    fn keys_beyond_the_limit_are_counted_as_overflow() {
+        let budget = Arc::new(KeyBudget::new(2));
+        let mut shards = [Counts::new(budget.clone()), Counts::new(budget)];
+        shards[0].count(&block(&[KeyRef::string("a")]));
+        shards[1].count(&block(&[KeyRef::string("b"), KeyRef::string("c")]));
+        shards[0].count(&block(&[KeyRef::string("a"), KeyRef::string("d"), OTHER]));
+        let (first, overflow) = totals(vec![shards[0].close(Vec::new())]);
+        assert_eq!((first["\"a\""], overflow), (2, 2));
+        let (second, overflow) = totals(vec![shards[1].close(Vec::new())]);
+        assert_eq!((second["\"b\""], overflow), (1, 1));
+    }
+
+    #[test]
+    fn long_keys_open_new_segments() {
+        let mut shard = Counts::new(Arc::new(KeyBudget::new(100)));
+        let keys: Vec<String> = (0..9)
+            .map(|i| i.to_string().repeat(SEGMENT_BYTES / 3))
+            .collect();
+        let refs: Vec<KeyRef<'_>> = keys.iter().map(|key| KeyRef::string(key)).collect();
+        shard.count(&block(&refs));
+        shard.count(&block(&refs));
+        let closed = shard.close(Vec::new());
+        assert_eq!(closed.new_segments.len(), 3);
+        let (totals, _) = totals(vec![closed]);
+        assert_eq!(totals.len(), 9);
+        assert!(totals.values().all(|&count| count == 2));
+    }
+}

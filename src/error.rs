@@ -1,0 +1,91 @@
+//! What can end a run, and the exit status each gets.
+//!
+//! A message is one line: what was wrong, with its name and value, then the remedy; lower case, no
+//! final full stop. Only `main` prints them.
+
+use std::fmt;
+use std::io;
+
+/// Why a run ended other than well.
+#[derive(Debug)]
+pub enum Error {
+    /// A flag or setting cannot be used; nothing was read. Exit status 2.
+    Usage(String),
+    /// A source failed. Exit status 1.
+    Source(String),
+    /// The output could not be written. Exit status 1; a closed pipe ends quietly with 0.
+    Output(io::Error),
+    /// The system refused something the program needs. Exit status 1.
+    System(&'static str, io::Error),
+    /// The books do not balance: a bug. Exit status 3.
+    Ledger(String),
+}
+
+impl Error {
+    /// The program's exit status for this error.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Error::Usage(_) => 2,
+            Error::Output(_) if self.is_closed_pipe() => 0,
+            Error::Source(_) | Error::Output(_) | Error::System(..) => 1,
+            Error::Ledger(_) => 3,
+        }
+    }
+
+    /// Whether the reader of our output went away, which is no fault.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Error::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Usage(message) | Error::Source(message) => f.write_str(message),
+            Error::Output(error) => write!(
+                f,
+                "cannot write the output: {}; what was counted up to here stands above",
+                reason(error)
+            ),
+            Error::System(what, error) => write!(f, "cannot {what}: {}", reason(error)),
+            Error::Ledger(message) => write!(
+                f,
+                "the ledger does not balance: {message}; this is a bug in tallyline, please report it"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// An I/O error as a person says it: `connection refused`, without the system's number.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_lowercase().chain(chars).collect(),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn io_errors_read_like_words() {
+        let error = io::Error::from_raw_os_error(111);
+        assert_eq!(reason(&error), "connection refused");
+    }
+
+    #[test]
+    fn statuses_are_those_of_the_contract() {
+        let pipe = Error::Output(io::ErrorKind::BrokenPipe.into());
+        let full = Error::Output(io::ErrorKind::StorageFull.into());
+        assert_eq!(pipe.exit_status(), 0);
+        assert_eq!(full.exit_status(), 1);
+        assert_eq!(Error::Usage(String::new()).exit_status(), 2);
+        assert_eq!(Error::Ledger(String::new()).exit_status(), 3);
+    }
+}

@@ -1,0 +1,305 @@
+//! Builds the stages, connects them, pins the threads, and stops them in order.
+//!
+//! The only place that knows every stage. The order of an end: the reader sends its last mark, each
+//! parser passes it on and ends, each shard closes its last batch and ends, the merge reports it and
+//! returns; then the threads are joined and the [`Summary`] is drawn up.
+
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+
+use crate::batch::Merge;
+use crate::block::{ENTRIES_MAX, KEY_BYTES_MAX};
+use crate::chunk::Pool;
+use crate::clock::Clock;
+use crate::counts::{Counts, KeyBudget};
+use crate::error::Error;
+use crate::lane::Lane;
+use crate::lanes::Lanes;
+use crate::parser::Parser;
+use crate::pipe::{BLOCKS_MAX, PipeReceiver, PipeSender, pipe};
+use crate::reader::{Reader, ReaderParts, ReaderPoll, Stop};
+use crate::record::{KeyPath, RecordParser};
+use crate::sample::{self, Sampler};
+use crate::shard::{Closed, Shard};
+use crate::sink::Sink;
+use crate::source::Source;
+use crate::summary::Summary;
+use crate::thread::{ThreadSleeper, spawn};
+
+/// Chunks that one lane holds at the most: enough that a parser never waits for the reader to wake,
+/// few enough that they stay in the cache.
+const LANE_CHUNKS_MAX: usize = 8;
+
+/// How a pipeline is built. Every number is at least 1.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What records are counted by.
+    pub by: KeyPath,
+    /// The batch interval, in nanoseconds.
+    pub every_nanos: u64,
+    /// Parser threads.
+    pub parsers: usize,
+    /// Shards, each with a thread.
+    pub shards: usize,
+    /// Whether each parser thread is pinned to a core.
+    pub pin: bool,
+    /// The size of a chunk.
+    pub chunk_bytes: usize,
+    /// All chunks together; see [`Settings::pool_bytes_min`].
+    pub pool_bytes: usize,
+    /// The longest line; longer ones are skipped and counted as oversize.
+    pub line_bytes_max: usize,
+    /// Distinct keys; records of further ones are counted under `_other`.
+    pub keys_max: u64,
+    /// Rows that a report shows; `None`: all.
+    pub top: Option<usize>,
+    /// Whether reports carry latencies.
+    pub stats: bool,
+}
+
+impl Settings {
+    /// Settings with every default, counting by `by`.
+    pub fn new(by: KeyPath) -> Settings {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Settings {
+            by,
+            every_nanos: 5_000_000_000,
+            parsers: cores,
+            shards: default_shards(cores),
+            pin: true,
+            chunk_bytes: 256 * 1024,
+            pool_bytes: 64 * 1024 * 1024,
+            line_bytes_max: 1024 * 1024,
+            keys_max: 1_000_000,
+            top: None,
+            stats: false,
+        }
+    }
+
+    /// The least that `pool_bytes` may be: a longest line that is being read, the next one's
+    /// beginning, and a chunk for each parser.
+    pub fn pool_bytes_min(&self) -> usize {
+        2 * self.chunk_bytes.max(self.line_bytes_max + 1) + self.parsers * self.chunk_bytes
+    }
+
+    /// An upper bound of the memory that input can make the pipeline use, in bytes, with all keys
+    /// as long as `key_bytes`: what `-v` prints.
+    pub fn memory_bytes_max(&self, key_bytes: u64) -> u64 {
+        let block = ENTRIES_MAX * BLOCK_ENTRY_BYTES + 2 * KEY_BYTES_MAX + self.line_bytes_max;
+        let blocks = self.parsers * self.shards * (BLOCKS_MAX + 1) * block;
+        let parsers = self.parsers * (PARSER_BYTES_PER_LINE_BYTE * self.line_bytes_max);
+        let fixed = self.pool_bytes + blocks + parsers + PROGRAM_BYTES;
+        fixed as u64 + self.keys_max * (key_bytes + KEY_BYTES)
+    }
+}
+
+/// Shards when nobody says how many: combined pairs are few, so one serves several parsers.
+pub fn default_shards(parsers: usize) -> usize {
+    parsers.div_ceil(4)
+}
+
+/// An entry of a block, its table slot included.
+const BLOCK_ENTRY_BYTES: usize = 48;
+
+/// What the parser may hold for a line, per byte of it: a copy, string buffers, structural indexes
+/// (4 bytes) and tape nodes (16 bytes) for a line of nothing but brackets and commas.
+const PARSER_BYTES_PER_LINE_BYTE: usize = 32;
+
+/// Code, stacks, histograms, queues, output buffers.
+const PROGRAM_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a live key costs beside its bytes, in bytes: an entry (24) and its table slot (up to 12) in
+/// the shard, its place (16) and total (8) in the merge, up to five counts (8 each), the new key on
+/// its way (16), each in a vector that may have grown to twice its need, and the row in which a
+/// report without a limit shows it (40).
+pub const KEY_BYTES: u64 = 240;
+
+/// A pipeline that is built and has not begun to read.
+pub struct Pipeline {
+    settings: Settings,
+    sources: Vec<Box<dyn Source>>,
+    sinks: Vec<Box<dyn Sink>>,
+    clock: Arc<dyn Clock>,
+    poll: ReaderPoll,
+}
+
+impl Pipeline {
+    /// A pipeline from `sources` to `sinks` on `clock`'s time.
+    ///
+    /// # Errors
+    /// If the pool is too small for the settings (usage), or the system has no descriptors left.
+    ///
+    /// # Panics
+    /// If there is no source, or a number in the settings is 0.
+    pub fn new(
+        settings: Settings,
+        sources: Vec<Box<dyn Source>>,
+        sinks: Vec<Box<dyn Sink>>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Pipeline, Error> {
+        assert!(!sources.is_empty(), "a pipeline needs a source");
+        assert!(settings.parsers > 0 && settings.shards > 0, "{settings:?}");
+        assert!(settings.every_nanos > 0, "{settings:?}");
+        let least = settings.pool_bytes_min() + (sources.len() - 1) * settings.chunk_bytes;
+        if settings.pool_bytes < least {
+            return Err(Error::Usage(format!(
+                "--pool-bytes {}: too small for these lines, chunks and parsers; give at least {least}",
+                settings.pool_bytes
+            )));
+        }
+        let poll = ReaderPoll::new().map_err(|error| Error::System("open a poll", error))?;
+        Ok(Pipeline {
+            settings,
+            sources,
+            sinks,
+            clock,
+            poll,
+        })
+    }
+
+    /// Stops the reading; what was received is still counted and reported.
+    pub fn stop(&self) -> Stop {
+        self.poll.stop()
+    }
+
+    /// Counts until the sources are over or the pipeline is stopped. The calling thread merges and
+    /// feeds the sinks.
+    ///
+    /// The summary comes with the error, if any: what was counted before a source failed stands.
+    ///
+    /// # Errors
+    /// If the system refuses a thread; nothing has been read then.
+    pub fn run(self) -> Result<(Summary, Result<(), Error>), Error> {
+        let Settings {
+            parsers,
+            shards,
+            chunk_bytes,
+            pool_bytes,
+            ..
+        } = self.settings;
+        let chunks_max = (pool_bytes / chunk_bytes / parsers).clamp(1, LANE_CHUNKS_MAX);
+        let lanes: Vec<Arc<Lane>> = (0..parsers)
+            .map(|_| Arc::new(Lane::new(chunks_max)))
+            .collect();
+        let sleepers: Vec<Arc<ThreadSleeper>> = (0..shards).map(|_| Arc::default()).collect();
+        let closed: Vec<Arc<Closed>> = (0..shards).map(|_| Arc::default()).collect();
+        let pool = Pool::new(chunk_bytes, pool_bytes);
+        let samples = sample::queue();
+        let merge = Merge {
+            shards: closed
+                .iter()
+                .cloned()
+                .zip(sleepers.iter().cloned())
+                .collect(),
+            sleeper: Arc::default(),
+            sinks: self.sinks,
+            top: self.settings.top,
+            stats: self.settings.stats,
+            samples: samples.clone(),
+            clock: Arc::clone(&self.clock),
+            stop: self.poll.stop(),
+        };
+
+        let (senders, receivers) = connect(&lanes, &sleepers);
+        let budget = Arc::new(KeyBudget::new(self.settings.keys_max));
+        let mut threads = Vec::new();
+        for (number, pipes) in receivers.into_iter().enumerate() {
+            let shard = Shard {
+                pipes,
+                sleeper: Arc::clone(&sleepers[number]),
+                counts: Counts::new(Arc::clone(&budget)),
+                closed: Arc::clone(&closed[number]),
+                merge: Arc::clone(&merge.sleeper),
+                clock: Arc::clone(&self.clock),
+            };
+            threads.push(start(format!("shard-{number}"), None, move || shard.run())?);
+        }
+        let cores = if self.settings.pin {
+            core_affinity::get_core_ids()
+        } else {
+            None
+        };
+        let cores = cores.unwrap_or_default();
+        let hash_state = FixedState::with_seed(fastrand::u64(..));
+        for (number, pipes) in senders.into_iter().enumerate() {
+            let parser = Parser {
+                lane: Arc::clone(&lanes[number]),
+                returns: pool.returns(),
+                reader: self.poll.sleeper(),
+                pipes,
+                record: RecordParser::new(self.settings.by.clone(), self.settings.line_bytes_max),
+                hash_state: hash_state.clone(),
+                sampler: Sampler::new(Arc::clone(&samples)),
+            };
+            let core = cores.get(number % cores.len().max(1)).copied();
+            threads.push(start(format!("parser-{number}"), core, move || {
+                parser.run()
+            })?);
+        }
+        let clock = Arc::clone(&self.clock);
+        let reader = Reader::new(
+            ReaderParts {
+                sources: self.sources,
+                pool,
+                downstream: Lanes::new(lanes, chunks_max),
+                clock: self.clock,
+                every_nanos: self.settings.every_nanos,
+                line_bytes_max: self.settings.line_bytes_max,
+                send_bytes: chunk_bytes / 2,
+            },
+            self.poll,
+        );
+        let reader = start("reader".to_owned(), None, move || reader.run())?;
+
+        let merged = merge.run();
+        for thread in threads {
+            thread
+                .join()
+                .expect("a thread that panics ends the program");
+        }
+        let read = reader
+            .join()
+            .expect("a thread that panics ends the program");
+        let (read, _) = read?;
+        let summary = Summary {
+            ledger: merged.ledger,
+            bytes: read.bytes,
+            duration_ns: clock.now().nanos_since(read.start),
+            paused_ns: read.paused_nanos,
+            batches: merged.batches,
+            torn_lines: read.torn_lines,
+            keys: merged.keys,
+            latency: self.settings.stats.then_some(merged.latency),
+        };
+        Ok((summary, merged.failure.or(read.failure).map_or(Ok(()), Err)))
+    }
+}
+
+/// A pipe from every parser to every shard: the senders by parser, the receivers by shard.
+fn connect(
+    lanes: &[Arc<Lane>],
+    shards: &[Arc<ThreadSleeper>],
+) -> (Vec<Vec<PipeSender>>, Vec<Vec<PipeReceiver>>) {
+    let mut receivers: Vec<Vec<PipeReceiver>> = shards.iter().map(|_| Vec::new()).collect();
+    let mut senders = Vec::new();
+    for lane in lanes {
+        let pipes = shards.iter().map(|shard| pipe(lane, shard));
+        let ends = pipes
+            .zip(&mut receivers)
+            .map(|((sender, receiver), receivers)| {
+                receivers.push(receiver);
+                sender
+            });
+        senders.push(ends.collect());
+    }
+    (senders, receivers)
+}
+
+fn start<T: Send + 'static>(
+    name: String,
+    core: Option<core_affinity::CoreId>,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<std::thread::JoinHandle<T>, Error> {
+    spawn(name, core, body).map_err(|error| Error::System("start a thread", error))
+}

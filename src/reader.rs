@@ -1,0 +1,472 @@
+//! The reader: one thread that owns the poll, the sources, the chunk pool and the batch clock.
+//!
+//! It reads straight into chunks, sends whole lines downstream, and at each boundary of the batch
+//! interval sends a mark behind the batch's last chunk. What is downstream (the parsers' lanes, or
+//! `tap`) says whether it has room; while it has none, or the pool is empty, nothing is read: the
+//! kernel's socket buffer fills and the sender waits.
+//!
+//! When lines are sent: at once while a parser has nothing to do, else when half a chunk has come
+//! together, and always before the reader sleeps. So a trickle is counted without delay and a flood
+//! in large chunks.
+//!
+//! Batches: boundaries are whole multiples of the interval since the Unix epoch. The clock is asked
+//! after each read: bytes whose read ended at or after a boundary belong to the next batch.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mio::{Events, Poll, Token, Waker};
+
+use crate::chunk::{Chunk, Pool};
+use crate::clock::{Clock, Timestamp};
+use crate::error::Error;
+use crate::framing::Framer;
+use crate::lane::Mark;
+use crate::park::{Sleeper, Wake};
+use crate::source::{Read, Readiness, Source};
+
+/// The token of the reader's own waker; sources have the tokens from 0.
+const WAKER: Token = Token(usize::MAX);
+
+/// Boundaries that may be missed (a suspended machine, a clock set forward) and still each get
+/// their empty batch; beyond, one batch spans them all.
+const MISSED_BOUNDARIES_MAX: u64 = 60;
+
+/// Ends the reader's sleep in the poll.
+#[derive(Clone, Debug)]
+pub struct PollWake(Arc<Waker>);
+
+impl Wake for PollWake {
+    fn wake(&self) {
+        // The only failure is a full eventfd counter: then a wake-up is pending anyway.
+        drop(self.0.wake());
+    }
+}
+
+/// The reader's sleeper, as those who make room for it know it.
+pub type ReaderWaker = Arc<Sleeper<PollWake>>;
+
+/// Tells the reader to stop reading and to drain what it has.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    flag: Arc<AtomicBool>,
+    waker: Arc<Waker>,
+}
+
+impl Stop {
+    /// Stops the reader; what was received is still counted.
+    pub fn stop(&self) {
+        // Release: pairs with the reader's Acquire; nothing is published but the flag itself, yet
+        // the wake-up below must not be seen before it.
+        self.flag.store(true, Ordering::Release);
+        drop(self.waker.wake());
+    }
+}
+
+/// Where chunks and marks go.
+pub trait Downstream {
+    /// Gives back to the pool what is done with.
+    fn reclaim(&mut self, pool: &mut Pool);
+
+    /// Whether [`Downstream::chunk`] may be called.
+    fn has_room(&self) -> bool;
+
+    /// Whether somebody downstream has nothing to do.
+    fn is_idle(&self) -> bool;
+
+    /// Takes a chunk.
+    ///
+    /// # Panics
+    /// If there is no room.
+    fn chunk(&mut self, chunk: Box<Chunk>, pool: &mut Pool);
+
+    /// Takes as much of a mark as there is room for; `true` when all of it is taken. Otherwise it
+    /// is to be offered again before anything else.
+    fn mark(&mut self, mark: Mark) -> bool;
+}
+
+/// What the reader did, told when it ends.
+#[derive(Debug)]
+pub struct ReaderReport {
+    /// When it began to read.
+    pub start: Timestamp,
+    /// When it ended.
+    pub end: Timestamp,
+    /// Bytes received.
+    pub bytes: u64,
+    /// Time spent waiting for room downstream, in nanoseconds.
+    pub paused_nanos: u64,
+    /// Unfinished lines of streams that broke off, or that the end of the run cut off.
+    pub torn_lines: u64,
+    /// The failure of a source, the first if several failed.
+    pub failure: Option<Error>,
+}
+
+struct Slot {
+    source: Box<dyn Source>,
+    framer: Framer,
+    /// It may have something to read.
+    is_ready: bool,
+    is_over: bool,
+}
+
+/// What a reader is made of.
+pub struct ReaderParts<D> {
+    /// Where bytes come from; at least one.
+    pub sources: Vec<Box<dyn Source>>,
+    /// Where chunks come from.
+    pub pool: Pool,
+    /// Where they go.
+    pub downstream: D,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The batch interval in nanoseconds, not 0.
+    pub every_nanos: u64,
+    /// The longest line in bytes.
+    pub line_bytes_max: usize,
+    /// Sends are held back until this many bytes of lines, unless somebody is idle.
+    pub send_bytes: usize,
+}
+
+/// The poll that a reader sleeps in, made first because others must know how to wake it.
+#[derive(Debug)]
+pub struct ReaderPoll {
+    poll: Poll,
+    waker: Arc<Waker>,
+    sleeper: ReaderWaker,
+    stop: Stop,
+}
+
+impl ReaderPoll {
+    /// A new poll.
+    ///
+    /// # Errors
+    /// If the system has no descriptors left.
+    pub fn new() -> io::Result<ReaderPoll> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let sleeper = Arc::new(Sleeper::new(PollWake(Arc::clone(&waker))));
+        let stop = Stop {
+            flag: Arc::default(),
+            waker: Arc::clone(&waker),
+        };
+        Ok(ReaderPoll {
+            poll,
+            waker,
+            sleeper,
+            stop,
+        })
+    }
+
+    /// Wakes the reader when it waits for room.
+    pub fn sleeper(&self) -> ReaderWaker {
+        Arc::clone(&self.sleeper)
+    }
+
+    /// Stops the reader.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+}
+
+/// The reader. See the module's documentation.
+pub struct Reader<D> {
+    slots: Vec<Slot>,
+    pool: Pool,
+    downstream: D,
+    clock: Arc<dyn Clock>,
+    every_nanos: u64,
+    send_bytes: usize,
+    poll: ReaderPoll,
+    events: Events,
+    /// The open batch: `start <= now`, and `boundary` is the first multiple of the interval after
+    /// `start`.
+    batch: u64,
+    start: Timestamp,
+    boundary: Timestamp,
+    report: ReaderReport,
+}
+
+impl<D: Downstream> Reader<D> {
+    /// Builds a reader; nothing is read before [`Reader::run`].
+    ///
+    /// # Panics
+    /// If the pool cannot give each source a chunk, or the interval is 0.
+    pub fn new(parts: ReaderParts<D>, poll: ReaderPoll) -> Reader<D> {
+        let mut pool = parts.pool;
+        let slot = |source| {
+            let chunk = pool
+                .take()
+                .expect("the configuration grants each source a chunk");
+            Slot {
+                source,
+                framer: Framer::new(parts.line_bytes_max, chunk),
+                is_ready: true,
+                is_over: false,
+            }
+        };
+        let slots = parts.sources.into_iter().map(slot).collect();
+        let now = parts.clock.now();
+        Reader {
+            slots,
+            pool,
+            downstream: parts.downstream,
+            every_nanos: parts.every_nanos,
+            send_bytes: parts.send_bytes,
+            poll,
+            events: Events::with_capacity(256),
+            batch: 1,
+            start: now,
+            boundary: next_boundary(now, parts.every_nanos),
+            report: ReaderReport {
+                start: now,
+                end: now,
+                bytes: 0,
+                paused_nanos: 0,
+                torn_lines: 0,
+                failure: None,
+            },
+            clock: parts.clock,
+        }
+    }
+
+    /// Reads until every source is over or the reader is stopped, then sends the last mark.
+    ///
+    /// # Errors
+    /// If the system's poll fails; a failure of a source is in the report.
+    pub fn run(mut self) -> Result<(ReaderReport, D), Error> {
+        let polling = |error| Error::System("wait for input", error);
+        for index in 0..self.slots.len() {
+            let slot = &mut self.slots[index];
+            slot.source
+                .register(&readiness(&self.poll, index))
+                .map_err(polling)?;
+        }
+        // Acquire: pairs with the Release in `Stop::stop`.
+        while !self.poll.stop.flag.load(Ordering::Acquire) {
+            self.close_due_batches(self.clock.now()).map_err(polling)?;
+            let mut has_read = false;
+            for index in 0..self.slots.len() {
+                if self.slots[index].is_ready && !self.slots[index].is_over {
+                    has_read |= self.read(index).map_err(polling)?;
+                }
+            }
+            if self.slots.iter().all(|slot| slot.is_over) {
+                break;
+            }
+            if !has_read {
+                self.flush().map_err(polling)?;
+                self.sleep().map_err(polling)?;
+            }
+        }
+        self.finish().map_err(polling)?;
+        Ok((self.report, self.downstream))
+    }
+
+    /// One read of one source; `false` if it had nothing.
+    fn read(&mut self, index: usize) -> io::Result<bool> {
+        self.make_space(index)?;
+        let now = self.clock.now();
+        let slot = &mut self.slots[index];
+        let answer = slot
+            .source
+            .read(slot.framer.space(), &readiness(&self.poll, index), now);
+        match answer {
+            Read::Bytes(count) => {
+                let now = self.clock.now();
+                self.close_due_batches(now)?;
+                self.report.bytes += count as u64;
+                let framer = &mut self.slots[index].framer;
+                framer.advance(count, now);
+                if framer.has_lines() {
+                    let is_enough = framer.line_bytes() >= self.send_bytes;
+                    self.downstream.reclaim(&mut self.pool);
+                    if is_enough || (self.downstream.is_idle() && self.downstream.has_room()) {
+                        self.send(index)?;
+                    }
+                }
+            }
+            Read::Nothing => {
+                slot.is_ready = false;
+                return Ok(false);
+            }
+            Read::StreamEnd { torn } => {
+                if torn {
+                    self.report.torn_lines += u64::from(slot.framer.discard_tail());
+                } else {
+                    slot.framer.finish();
+                }
+            }
+            Read::Finished => slot.is_over = true,
+            Read::Failed(error) => {
+                self.report.torn_lines += u64::from(slot.framer.discard_tail());
+                slot.is_over = true;
+                self.report.failure.get_or_insert(error);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sees to it that the source's framer has space to read into.
+    fn make_space(&mut self, index: usize) -> io::Result<()> {
+        while self.slots[index].framer.space().is_empty() {
+            let framer = &mut self.slots[index].framer;
+            if framer.has_lines() {
+                self.send(index)?;
+            } else if !framer.grow(&mut self.pool) {
+                self.wait_for_room(|reader| {
+                    reader.slots[index]
+                        .framer
+                        .grow(&mut reader.pool)
+                        .then_some(())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a source's whole lines, waiting for room if need be.
+    fn send(&mut self, index: usize) -> io::Result<()> {
+        let chunk = self.wait_for_room(|reader| {
+            let has_room = reader.downstream.has_room();
+            has_room
+                .then(|| reader.slots[index].framer.take(&mut reader.pool))
+                .flatten()
+        })?;
+        self.downstream.chunk(chunk, &mut self.pool);
+        Ok(())
+    }
+
+    /// Sends every source's whole lines.
+    fn flush(&mut self) -> io::Result<()> {
+        for index in 0..self.slots.len() {
+            if self.slots[index].framer.has_lines() {
+                self.send(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the open batch if its boundary has come, and those after it whose boundaries have.
+    fn close_due_batches(&mut self, now: Timestamp) -> io::Result<()> {
+        while now >= self.boundary {
+            self.flush()?;
+            self.send_mark(self.boundary, false)?;
+            let missed = now.nanos_since(self.boundary) / self.every_nanos;
+            if missed > MISSED_BOUNDARIES_MAX {
+                tracing::warn!(
+                    "the clock went forward over {missed} batch boundaries at once; one batch spans them"
+                );
+                self.boundary = next_boundary(now, self.every_nanos);
+            } else {
+                self.boundary = self.boundary.plus_nanos(self.every_nanos);
+            }
+        }
+        Ok(())
+    }
+
+    fn send_mark(&mut self, end: Timestamp, last: bool) -> io::Result<()> {
+        let mark = Mark {
+            batch: self.batch,
+            start: self.start,
+            end,
+            last,
+        };
+        self.wait_for_room(|reader| reader.downstream.mark(mark).then_some(()))?;
+        self.batch += 1;
+        self.start = end;
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        for slot in &mut self.slots {
+            // A stream that ended has no tail any more; one that we leave has at the most one.
+            self.report.torn_lines += u64::from(slot.framer.discard_tail());
+        }
+        self.flush()?;
+        let now = self.clock.now();
+        self.report.end = now;
+        self.send_mark(now.max(self.start), true)
+    }
+
+    /// Asks `ready` until it answers, sleeping in between until something has moved downstream.
+    fn wait_for_room<T>(&mut self, mut ready: impl FnMut(&mut Self) -> Option<T>) -> io::Result<T> {
+        self.downstream.reclaim(&mut self.pool);
+        if let Some(answer) = ready(self) {
+            return Ok(answer);
+        }
+        let paused = self.clock.now();
+        let answer = loop {
+            self.poll.sleeper.announce();
+            self.downstream.reclaim(&mut self.pool);
+            let answer = ready(self);
+            if answer.is_none() {
+                self.wait(None)?;
+            }
+            self.poll.sleeper.awake();
+            if let Some(answer) = answer {
+                break answer;
+            }
+        };
+        self.report.paused_nanos += self.clock.now().nanos_since(paused);
+        Ok(answer)
+    }
+
+    /// Sleeps until a source has something, the boundary comes, or somebody wakes the reader.
+    fn sleep(&mut self) -> io::Result<()> {
+        let awaited = self.slots.iter().filter(|slot| !slot.is_over);
+        let wake_at = awaited.filter_map(|slot| slot.source.wake_at()).min();
+        let deadline = wake_at.map_or(self.boundary, |at| at.min(self.boundary));
+        self.wait(Some(deadline))?;
+        let now = self.clock.now();
+        for slot in &mut self.slots {
+            slot.is_ready |= slot.source.wake_at().is_some_and(|at| at <= now);
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, deadline: Option<Timestamp>) -> io::Result<()> {
+        self.clock
+            .wait(&mut self.poll.poll, &mut self.events, deadline)?;
+        for event in &self.events {
+            if event.token() == WAKER {
+                // A helper thread of any source may have called.
+                self.slots.iter_mut().for_each(|slot| slot.is_ready = true);
+            } else {
+                self.slots[event.token().0].is_ready = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn readiness(poll: &ReaderPoll, index: usize) -> Readiness<'_> {
+    Readiness {
+        registry: poll.poll.registry(),
+        token: Token(index),
+        waker: &poll.waker,
+    }
+}
+
+/// The first whole multiple of `every_nanos` since the epoch that is after `now`.
+fn next_boundary(now: Timestamp, every_nanos: u64) -> Timestamp {
+    let every = i64::try_from(every_nanos).unwrap_or(i64::MAX);
+    let into = now.as_nanos().rem_euclid(every);
+    now.plus_nanos((every - into) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boundaries_are_multiples_of_the_interval() {
+        let every = 5_000_000_000;
+        let at = |ms| Timestamp::from_millis(ms);
+        assert_eq!(next_boundary(at(0), every), at(5000));
+        assert_eq!(next_boundary(at(4999), every), at(5000));
+        assert_eq!(next_boundary(at(5000), every), at(10_000));
+        assert_eq!(next_boundary(at(-1), every), at(0));
+    }
+}

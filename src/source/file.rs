@@ -1,0 +1,145 @@
+//! Standard input and plain files.
+//!
+//! A file is read to the end as it stands; it can be read again, so a crash loses nothing that a
+//! second run would not find. Standard input, and a named pipe given as a file, cannot be replayed:
+//! what was read from it and not yet printed is lost with the process.
+//!
+//! A regular file always has something to read. A pipe or a terminal is asked with `poll` before
+//! each read, as its descriptor is shared with other programs and so is left blocking.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
+
+use mio::Interest;
+use mio::unix::SourceFd;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::FileType;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, reason};
+use crate::source::{Read, Readiness, Source};
+
+/// What a pipe is asked to hold, so that fewer system calls move more bytes.
+const PIPE_BYTES: usize = 1 << 20;
+
+/// An open file, or standard input.
+#[derive(Debug)]
+pub struct FileSource {
+    name: String,
+    file: File,
+    /// A pipe, a terminal, a socket: reads may have to wait.
+    may_wait: bool,
+    is_over: bool,
+}
+
+impl FileSource {
+    /// Standard input.
+    ///
+    /// # Errors
+    /// If it is closed.
+    pub fn stdin() -> Result<FileSource, Error> {
+        let input = io::stdin().as_fd().try_clone_to_owned();
+        let input = input.map_err(|error| failed("-", "read standard input", &error))?;
+        FileSource::new("-", File::from(input))
+    }
+
+    /// The file at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be opened or is a directory.
+    pub fn open(path: &str) -> Result<FileSource, Error> {
+        let file = File::open(Path::new(path)).map_err(|error| failed(path, "open", &error))?;
+        FileSource::new(path, file)
+    }
+
+    fn new(name: &str, file: File) -> Result<FileSource, Error> {
+        let stat = rustix::fs::fstat(&file).map_err(|error| failed(name, "read", &error.into()))?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if kind == FileType::Directory {
+            return Err(Error::Source(format!(
+                "cannot read {name}: it is a directory; name a file in it"
+            )));
+        }
+        if kind == FileType::Fifo {
+            // A smaller pipe is only slower.
+            let _: rustix::io::Result<usize> = rustix::pipe::fcntl_setpipe_size(&file, PIPE_BYTES);
+        }
+        let may_wait = kind != FileType::RegularFile;
+        Ok(FileSource {
+            name: name.to_owned(),
+            file,
+            may_wait,
+            is_over: false,
+        })
+    }
+
+    fn has_something(&self) -> io::Result<bool> {
+        let mut polled = [PollFd::new(&self.file, PollFlags::IN)];
+        Ok(rustix::event::poll(&mut polled, Some(&Timespec::default()))? > 0)
+    }
+}
+
+impl Source for FileSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn register(&mut self, readiness: &Readiness<'_>) -> io::Result<()> {
+        if !self.may_wait {
+            return Ok(());
+        }
+        let fd = self.file.as_raw_fd();
+        match readiness
+            .registry
+            .register(&mut SourceFd(&fd), readiness.token, Interest::READABLE)
+        {
+            // Devices that epoll does not know (`/dev/zero`) never wait either.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.may_wait = false;
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn read(&mut self, space: &mut [u8], _: &Readiness<'_>, _: Timestamp) -> Read {
+        if self.is_over {
+            return Read::Finished;
+        }
+        let result = match self.may_wait.then(|| self.has_something()) {
+            Some(Ok(false)) => return Read::Nothing,
+            Some(Err(error)) => Err(error),
+            None | Some(Ok(true)) => retry(|| self.file.read(space)),
+        };
+        match result {
+            Ok(0) => {
+                self.is_over = true;
+                Read::StreamEnd { torn: false }
+            }
+            Ok(count) => Read::Bytes(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Nothing,
+            Err(error) => Read::Failed(failed(&self.name, "read", &error)),
+        }
+    }
+}
+
+/// Tries again what a signal interrupted.
+fn retry(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn failed(name: &str, what: &str, error: &io::Error) -> Error {
+    let remedy = match error.kind() {
+        io::ErrorKind::NotFound => "; check the path",
+        io::ErrorKind::PermissionDenied => "; check who may read it",
+        _ => "",
+    };
+    Error::Source(format!("cannot {what} {name}: {}{remedy}", reason(error)))
+}

@@ -1,0 +1,255 @@
+//! Totals since the start, and the rows that come of them.
+//!
+//! The batch merge adds each shard's closed counts: two arrays over the same ids, so a million keys
+//! take a millisecond or two and no key is hashed or compared. Keys are looked at only to be shown.
+//!
+//! Rows are sorted by count, largest first, then by key; with a limit, only as many as it allows
+//! are kept at any time.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+use crate::counts::{ClosedCounts, KeyPlace, OTHER, Segments};
+use crate::key::KeyRef;
+use crate::sink::{Hidden, Row};
+
+#[derive(Debug, Default)]
+struct ShardTotals {
+    segments: Segments,
+    /// By id.
+    places: Vec<KeyPlace>,
+    /// By id; as many as places.
+    totals: Vec<u64>,
+}
+
+/// Totals of all keys of all shards.
+#[derive(Debug)]
+pub struct Totals {
+    shards: Vec<ShardTotals>,
+    overflow: u64,
+}
+
+/// The counts of one closed batch, by shard and id.
+#[derive(Debug, Default)]
+pub struct BatchCounts {
+    shards: Vec<Vec<u64>>,
+    overflow: u64,
+    records: u64,
+}
+
+impl Totals {
+    /// No keys yet, in `shards` shards.
+    pub fn new(shards: usize) -> Totals {
+        Totals {
+            shards: (0..shards).map(|_| ShardTotals::default()).collect(),
+            overflow: 0,
+        }
+    }
+
+    /// Adds what the shards closed, one after the other in their order.
+    ///
+    /// # Panics
+    /// If a shard skipped a batch: its ids would not fit.
+    pub fn add(&mut self, closed: Vec<ClosedCounts>) -> BatchCounts {
+        let mut batch = BatchCounts::default();
+        for (shard, closed) in self.shards.iter_mut().zip(closed) {
+            shard.segments.extend(closed.new_segments);
+            shard.places.extend(closed.new_keys);
+            shard.totals.resize(shard.places.len(), 0);
+            assert_eq!(
+                shard.totals.len(),
+                closed.counts.len(),
+                "ids of a shard and of the merge"
+            );
+            for (total, count) in shard.totals.iter_mut().zip(&closed.counts) {
+                *total += count;
+                batch.records += count;
+            }
+            self.overflow += closed.overflow;
+            batch.overflow += closed.overflow;
+            batch.records += closed.overflow;
+            batch.shards.push(closed.counts);
+        }
+        batch
+    }
+
+    /// Distinct keys, the overflow not among them.
+    pub fn keys(&self) -> u64 {
+        self.shards
+            .iter()
+            .map(|shard| shard.places.len() as u64)
+            .sum()
+    }
+
+    /// Records beyond the key limit.
+    pub fn overflow(&self) -> u64 {
+        self.overflow
+    }
+
+    /// The rows of a batch.
+    pub fn batch_rows(&self, batch: &BatchCounts, top: Option<usize>) -> (Vec<Row<'_>>, Hidden) {
+        let mut rows = TopRows::new(top);
+        for (shard, counts) in self.shards.iter().zip(&batch.shards) {
+            for (id, &count) in counts.iter().enumerate() {
+                if count > 0 {
+                    rows.offer(count, shard.totals[id], || shard.key(id));
+                }
+            }
+        }
+        if batch.overflow > 0 {
+            rows.offer(batch.overflow, self.overflow, || OTHER);
+        }
+        rows.finish()
+    }
+
+    /// The rows of all keys.
+    pub fn total_rows(&self, top: Option<usize>) -> (Vec<Row<'_>>, Hidden) {
+        let mut rows = TopRows::new(top);
+        for shard in &self.shards {
+            for (id, &total) in shard.totals.iter().enumerate() {
+                rows.offer(total, total, || shard.key(id));
+            }
+        }
+        if self.overflow > 0 {
+            rows.offer(self.overflow, self.overflow, || OTHER);
+        }
+        rows.finish()
+    }
+}
+
+impl BatchCounts {
+    /// The sum of all counts.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// The arrays, all zeros again, for the shards to count the next batches in.
+    pub fn into_zeros(self) -> impl Iterator<Item = Vec<u64>> {
+        self.shards.into_iter().map(|mut counts| {
+            counts.fill(0);
+            counts
+        })
+    }
+}
+
+impl ShardTotals {
+    fn key(&self, id: usize) -> KeyRef<'_> {
+        self.segments.key(self.places[id])
+    }
+}
+
+/// A row in the order of output: the first row is the least.
+#[derive(PartialEq, Eq)]
+struct Ranked<'a>(Row<'a>);
+
+impl Ord for Ranked<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let rank = |row: &Row<'_>| Reverse(row.count);
+        rank(&self.0)
+            .cmp(&rank(&other.0))
+            .then_with(|| self.0.key.cmp(&other.0.key))
+    }
+}
+
+impl PartialOrd for Ranked<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Keeps the first rows of the output, and what the others come to.
+struct TopRows<'a> {
+    /// The row that would be hidden next is on top; at most `limit` rows.
+    heap: BinaryHeap<Ranked<'a>>,
+    /// All rows, while there is no limit.
+    all: Vec<Ranked<'a>>,
+    limit: Option<usize>,
+    hidden: Hidden,
+}
+
+impl<'a> TopRows<'a> {
+    fn new(limit: Option<usize>) -> TopRows<'a> {
+        TopRows {
+            heap: BinaryHeap::new(),
+            all: Vec::new(),
+            limit,
+            hidden: Hidden::default(),
+        }
+    }
+
+    fn offer(&mut self, count: u64, total: u64, key: impl FnOnce() -> KeyRef<'a>) {
+        let Some(limit) = self.limit else {
+            self.all.push(Ranked(Row {
+                key: key(),
+                count,
+                total,
+            }));
+            return;
+        };
+        if self.heap.len() < limit {
+            self.heap.push(Ranked(Row {
+                key: key(),
+                count,
+                total,
+            }));
+            return;
+        }
+        // Most keys are turned away here, before their bytes are looked at.
+        let mut loser = count;
+        if let Some(mut last) = self.heap.peek_mut()
+            && count >= last.0.count
+        {
+            let row = Ranked(Row {
+                key: key(),
+                count,
+                total,
+            });
+            if row < *last {
+                loser = last.0.count;
+                *last = row;
+            }
+        }
+        self.hidden.keys += 1;
+        self.hidden.count += loser;
+    }
+
+    fn finish(self) -> (Vec<Row<'a>>, Hidden) {
+        let mut rows = self.all;
+        rows.extend(self.heap);
+        rows.sort_unstable();
+        (
+            rows.into_iter().map(|ranked| ranked.0).collect(),
+            self.hidden,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn a_limit_hides_the_rows_that_sorting_puts_last(
+            counts in proptest::collection::vec(1u64..6, 0..40),
+            limit in 0usize..50,
+        ) {
+            let keys: Vec<String> = (0..counts.len()).map(|i| format!("k{}", (i * 7) % 40)).collect();
+            let (mut all, mut limited) = (TopRows::new(None), TopRows::new(Some(limit)));
+            for (key, &count) in keys.iter().zip(&counts) {
+                all.offer(count, count, || KeyRef::string(key));
+                limited.offer(count, count, || KeyRef::string(key));
+            }
+            let (all, none) = all.finish();
+            let (limited, hidden) = limited.finish();
+            prop_assert_eq!(none, Hidden::default());
+            prop_assert_eq!(&all[..limit.min(all.len())], &limited[..]);
+            let rest = &all[limited.len()..];
+            let sum = rest.iter().map(|row| row.count).sum();
+            prop_assert_eq!(hidden, Hidden { keys: rest.len() as u64, count: sum });
+        }
+    }
+}
