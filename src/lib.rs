@@ -1,8 +1,63 @@
-//! tallyline counts the records of a live stream by key.
+//! tallyline counts the records of a live stream by key: per batch and in total, exactly, with an
+//! account of every line, in bounded memory.
+//!
+//! # The flow
+//!
+//! ```text
+//! source ──bytes──▶ reader ──chunks of whole lines──▶ lanes ──▶ parsers ──(key, n)──▶ pipes ──▶ shards
+//!                                                                                                 │ at each
+//!                                        sinks ◀── rows ◀── totals ◀── batch merge ◀──────────────┘ boundary
+//! ```
+//!
+//! The modules below stand in the order of the data. [`pipeline`] alone knows all of them; a stage
+//! knows the type it receives and the type it emits.
+//!
+//! # What always holds
+//!
+//! - Every line ends in exactly one column of the [`ledger`]; the counts' sum equals its `counted`.
+//!   Both are checked at every batch boundary.
+//! - A batch holds exactly the lines whose last byte was read before its boundary, whatever the
+//!   threads do, and the result does not depend on how many there are.
+//! - [`record`] gives a line the same verdict whatever its neighbours and the cuts are, and the
+//!   [`oracle`] agrees with it.
+//!
+//! # What never happens
+//!
+//! - No lock between the socket and the closed batch: stages share queues and nothing else.
+//! - No queue, map or buffer grows with the speed or the length of the input.
+//! - No line is lost in silence, and none stops the stream.
+//! - Nothing but [`clock`] reads the time.
+//!
+//! # Example
+//!
+//! A scripted stream on virtual time, counted into JSON lines:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tallyline::clock::{Timestamp, VirtualClock};
+//! use tallyline::pipeline::{Pipeline, Settings};
+//! use tallyline::record::KeyPath;
+//! use tallyline::sink::{OutputFormat, SinkOptions};
+//! use tallyline::source::{Script, ScriptEvent};
+//!
+//! let lines = b"{\"status\":\"PLACED\"}\n{\"status\":\"PLACED\"}\nnot JSON\n".to_vec();
+//! let start = Timestamp::from_millis(1_000);
+//! let script = Script::new([(start, ScriptEvent::Bytes(lines))]);
+//! let sink = OutputFormat::None.sink(std::io::sink(), SinkOptions::default());
+//! let settings = Settings::new(KeyPath::parse("status").unwrap());
+//! let clock = Arc::new(VirtualClock::new(start));
+//! let pipeline = Pipeline::new(settings, vec![Box::new(script)], vec![sink], clock)?;
+//! let (summary, result) = pipeline.run()?;
+//! assert!(result.is_ok());
+//! assert_eq!((summary.ledger.counted, summary.ledger.malformed), (2, 1));
+//! # Ok::<(), tallyline::error::Error>(())
+//! ```
 
+// The program: flags as typed, flags resolved, what each command does.
 pub mod cli;
 pub mod config;
 pub mod command;
+// The stages, in the order of the data.
 pub mod pipeline;
 pub mod source;
 pub mod reader;
@@ -23,7 +78,9 @@ pub mod latency;
 pub mod sample;
 pub mod sink;
 pub mod summary;
+// The slow and simple counter that the stages are held to.
 pub mod oracle;
+// What all of them use.
 pub mod thread;
 pub mod park;
 pub mod key;

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use tallyline::cli::{Cli, Voice, one_line};
 use tracing::level_filters::LevelFilter;
 
@@ -14,6 +15,10 @@ fn main() -> ExitCode {
             // Help or version; whoever closed the pipe has seen enough of it.
             drop(error.print());
             return ExitCode::SUCCESS;
+        }
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            drop(error.print());
+            return ExitCode::from(2);
         }
         Err(error) => return fail(&one_line(&error), 2),
     };
