@@ -9,7 +9,7 @@
 //! - Equal specs give equal bytes, however they are cut into calls, writes or connections, and at any rate.
 //! - The expectation tells of exactly the lines that were handed over whole.
 //! - Latency counts from the time a record was due, so that a stalled peer cannot hide.
-//! - Memory is one block of 256 KiB plus some 40 bytes per key, whatever the peer does.
+//! - Memory is one block of 64 KiB, a send buffer of 512 KiB per connection and some 40 bytes per key, whatever the peer does.
 
 pub mod spec;
 mod mix;

@@ -9,7 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
+
 const WRITE_TIMEOUT: Duration = Duration::from_millis(50);
+/// `SO_SNDBUF`, which Linux doubles. Left to itself it grows to megabytes that fall out of the cache before the peer
+/// reads them: sender and sink together then took a quarter to a half more processor time for the same bytes.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
 const ACCEPT_POLL: Duration = Duration::from_millis(5);
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -202,6 +207,7 @@ impl<W: Write> Outlet for Writer<W> {
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     // At a low rate every record has to leave at once.
     stream.set_nodelay(true)?;
+    SockRef::from(stream).set_send_buffer_size(SEND_BUFFER_BYTES)?;
     stream.set_write_timeout(Some(WRITE_TIMEOUT))
 }
 

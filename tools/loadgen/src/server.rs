@@ -14,7 +14,7 @@ use crate::spec::Spec;
 /// Listens and sends to the clients that connect, as the tutorial's order server does.
 ///
 /// Sending starts when all expected clients are there. The records are dealt to them in turn, by blocks of whole
-/// lines (256 KiB; at a rate, what is due), so the clients together get exactly the stream. A client that stalls holds
+/// lines (64 KiB; at a rate, what is due), so the clients together get exactly the stream. A client that stalls holds
 /// up the others. A client that leaves is replaced by the next that connects, which gets the first line that was
 /// not handed over in full.
 ///
