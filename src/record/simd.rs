@@ -56,10 +56,17 @@ impl TapeParser {
     }
 
     /// Gives the buffers back if a long line made them grow.
+    #[inline]
     pub(super) fn shrink(&mut self) {
+        // No buffer grows without this one.
         if self.scratch.len() > LINE_BYTES_KEPT + INPUT_PADDING {
-            *self = TapeParser::new();
+            self.start_anew();
         }
+    }
+
+    #[cold]
+    fn start_anew(&mut self) {
+        *self = TapeParser::new();
     }
 
     /// Judges a line that is neither oversize nor blank.
