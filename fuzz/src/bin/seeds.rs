@@ -1,0 +1,60 @@
+//! Writes the seeds of every target into `fuzz/corpus/<target>`: run it in `fuzz/` before a run.
+//!
+//! Seeds are made, not collected, from the samples the tests use; the same every time.
+
+use std::path::Path;
+use std::{fs, io};
+
+use fastrand::Rng;
+use tallyline::record::samples::{PATHS, corner_cases, mutate, record};
+
+fn main() -> io::Result<()> {
+    write("record", record_seeds())?;
+    write("path", path_seeds())
+}
+
+/// Lines with a byte before them that picks a path.
+fn record_seeds() -> Vec<Vec<u8>> {
+    let mut rng = Rng::with_seed(1);
+    let mut lines = corner_cases();
+    lines.retain(|line| line.len() <= 4096);
+    for _ in 0..500 {
+        let mut line = record(&mut rng);
+        lines.push(line.clone());
+        mutate(&mut rng, &mut line);
+        lines.push(line);
+    }
+    for (i, line) in lines.iter_mut().enumerate() {
+        line.insert(0, (i % PATHS.len()) as u8);
+    }
+    lines
+}
+
+fn path_seeds() -> Vec<Vec<u8>> {
+    const MORE: [&str; 12] = [
+        "customer.address.country",
+        "a[\"b.c\"].d",
+        "a.[\"b\"][\"\\u00fc\\n\\\"\"]",
+        "items[0].sku",
+        "[\"\\ud83d\\ude00\"]",
+        "a.0[10][2]",
+        "/items/0/sku",
+        "/a~1b/~0/~01/",
+        "/01/-/99999999999999999999",
+        "a..b",
+        "a[01]",
+        "[\"a",
+    ];
+    let paths = PATHS.iter().chain(&MORE);
+    paths.map(|path| path.as_bytes().to_vec()).collect()
+}
+
+/// One file for each seed, named by its number.
+fn write(target: &str, seeds: Vec<Vec<u8>>) -> io::Result<()> {
+    let folder = Path::new("corpus").join(target);
+    fs::create_dir_all(&folder)?;
+    for (i, seed) in seeds.iter().enumerate() {
+        fs::write(folder.join(format!("seed-{i:05}")), seed)?;
+    }
+    Ok(())
+}
