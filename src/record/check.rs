@@ -8,7 +8,8 @@ use crate::key::{Key, KeyRef};
 use crate::ledger::Reason;
 use crate::oracle::Oracle;
 
-/// The line limit that [`check_line`] sets, in bytes: low enough for a fuzzer to reach.
+/// The line limit that [`check_line`] sets, and the longest record that [`check_path`] makes, in
+/// bytes: low enough for a fuzzer to reach.
 pub const LINE_BYTES_MAX: usize = 4096;
 
 /// Checks the verdicts on one line: alone, and among others in a chunk.
@@ -81,6 +82,9 @@ pub fn check_path(text: &str) {
     }
 }
 
+/// The largest index that [`check_path`] makes an array for.
+const INDEX_MAX: usize = 20;
+
 /// A record in which the path leads to `"found"`, unless that would be too large. What can be a
 /// name or an index is an index with `in_arrays`, except at the top.
 fn record_with(path: &KeyPath, in_arrays: bool) -> Option<Vec<u8>> {
@@ -92,14 +96,14 @@ fn record_with(path: &KeyPath, in_arrays: bool) -> Option<Vec<u8>> {
             Segment::Name(_) | Segment::NameOrIndex(..) => None,
         };
         record = match element {
-            Some(index) if index > 100 => return None,
+            Some(index) if index > INDEX_MAX => return None,
             Some(index) => format!("[{}{record},1]", "[0],".repeat(index)),
             None => {
                 let name = serde_json::Value::from(segment.name()?);
                 format!("{{{name}:0, \"other\":{{}}, {name}:{record}}}")
             }
         };
-        if path.segments().len() > super::DEPTH_MAX || record.len() > 1 << 16 {
+        if path.segments().len() > super::DEPTH_MAX || record.len() > LINE_BYTES_MAX {
             return None;
         }
     }
