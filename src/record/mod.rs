@@ -69,6 +69,7 @@ impl RecordParser {
     /// Judges one line, given without its `\n`.
     ///
     /// The verdict's key borrows from the line or from the parser's buffers.
+    #[inline]
     pub fn line<'a>(&'a mut self, line: &'a [u8]) -> Verdict<'a> {
         if line.len() > self.line_bytes_max {
             Verdict::Dropped(Reason::Oversize)

@@ -70,6 +70,7 @@ impl TapeParser {
     }
 
     /// Judges a line that is neither oversize nor blank.
+    #[inline]
     pub(super) fn record<'a>(&'a mut self, path: &[Segment], line: &'a [u8]) -> Verdict<'a> {
         if line.len() <= LINE_BYTES_KEPT {
             self.shrink();
@@ -82,21 +83,17 @@ impl TapeParser {
         } = self;
         copy_padded(scratch, line);
         let mut tape = mem::replace(kept, Tape(Vec::new())).reset();
-        let mut result = fill_tape_padded(scratch, line.len(), buffers, &mut tape);
-        if let Err(error) = &result
-            && matches!(error.error(), ErrorType::InvalidNumber)
-        {
-            copy_padded(numberless, line);
-            replace_numbers(line, numberless);
-            tape = tape.reset();
-            result = fill_tape_padded(numberless, line.len(), buffers, &mut tape);
-        }
-        let verdict = match result {
-            Ok(()) => match follow(path, &tape.0) {
-                Some(node) => key_of(node, &tape.0, line, buffers.structural_indexes())
-                    .map_or(Verdict::Dropped(Reason::Missing), Verdict::Counted),
-                None => Verdict::Dropped(Reason::Missing),
-            },
+        let verdict = match fill_tape_padded(scratch, line.len(), buffers, &mut tape) {
+            Ok(()) => judge(path, &tape.0, line, buffers),
+            Err(error) if matches!(error.error(), ErrorType::InvalidNumber) => {
+                copy_padded(numberless, line);
+                replace_numbers(line, numberless);
+                tape = tape.reset();
+                match fill_tape_padded(numberless, line.len(), buffers, &mut tape) {
+                    Ok(()) => judge(path, &tape.0, line, buffers),
+                    Err(_) => Verdict::Dropped(Reason::Malformed),
+                }
+            }
             Err(_) => Verdict::Dropped(Reason::Malformed),
         };
         *kept = tape.reset();
@@ -104,7 +101,21 @@ impl TapeParser {
     }
 }
 
+/// The verdict on a line that is valid, from its tape.
+#[inline]
+fn judge<'a>(
+    path: &[Segment],
+    nodes: &[Node<'a>],
+    line: &'a [u8],
+    buffers: &Buffers,
+) -> Verdict<'a> {
+    follow(path, nodes)
+        .and_then(|at| key_of(at, nodes, line, buffers.structural_indexes()))
+        .map_or(Verdict::Dropped(Reason::Missing), Verdict::Counted)
+}
+
 /// Puts `line` at the start of `buffer` and leaves at least `INPUT_PADDING` bytes behind it.
+#[inline]
 fn copy_padded(buffer: &mut Vec<u8>, line: &[u8]) {
     let padded = line.len() + INPUT_PADDING;
     if buffer.len() < padded {
@@ -114,6 +125,7 @@ fn copy_padded(buffer: &mut Vec<u8>, line: &[u8]) {
 }
 
 /// Where on the tape the path leads from the object at the top, if anywhere.
+#[inline]
 fn follow(path: &[Segment], nodes: &[Node<'_>]) -> Option<usize> {
     if !matches!(nodes.first(), Some(Node::Object { .. })) {
         return None;
