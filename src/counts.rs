@@ -9,7 +9,7 @@
 //!
 //! Bound: at most [`KeyBudget`] keys in all shards together; records of further keys are counted
 //! as overflow, which the merge shows as the key [`OTHER`]. A live key costs its length (shared
-//! with the merge), an [`Entry`] and up to 2.3 table slots here, and 8 bytes in each counts array.
+//! with the merge), an entry (24 bytes) and up to 2.3 table slots here, and 8 bytes in each counts array.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

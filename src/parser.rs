@@ -36,7 +36,7 @@ pub fn hash(state: &FixedState, key: KeyRef<'_>) -> u64 {
 /// The shard of a key with this hash: `0 <= shard < shards`.
 pub fn shard_of(hash: u64, shards: usize) -> usize {
     // Multiply-shift over bits that neither the tables' tags nor their buckets depend on alone.
-    (((hash >> 16) & 0xFFFF_FFFF) * shards as u64 >> 32) as usize
+    ((((hash >> 16) & 0xFFFF_FFFF) * shards as u64) >> 32) as usize
 }
 
 /// Combines the pairs of a chunk, one block for each shard.

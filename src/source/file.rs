@@ -62,9 +62,10 @@ impl FileSource {
                 "cannot read {name}: it is a directory; name a file in it"
             )));
         }
-        if kind == FileType::Fifo {
-            // A smaller pipe is only slower.
-            let _: rustix::io::Result<usize> = rustix::pipe::fcntl_setpipe_size(&file, PIPE_BYTES);
+        if kind == FileType::Fifo
+            && let Err(error) = rustix::pipe::fcntl_setpipe_size(&file, PIPE_BYTES)
+        {
+            tracing::debug!("{name}: the pipe stays as large as it is: {error}");
         }
         let may_wait = kind != FileType::RegularFile;
         Ok(FileSource {
