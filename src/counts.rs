@@ -12,11 +12,11 @@
 //! with the merge), an entry (24 bytes) and up to 2.3 table slots here, and 8 bytes in each counts array.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashTable;
 
 use crate::block::Block;
+use crate::budget::KeyBudget;
 use crate::key::{KeyKind, KeyRef};
 
 /// The key under which records beyond the key limit are counted.
@@ -24,30 +24,6 @@ pub const OTHER: KeyRef<'static> = KeyRef::string("_other");
 
 /// Bytes of keys after which a segment is closed.
 const SEGMENT_BYTES: usize = 256 * 1024;
-
-/// How many more distinct keys all shards together may take.
-#[derive(Debug)]
-pub struct KeyBudget {
-    left: AtomicU64,
-}
-
-impl KeyBudget {
-    /// Room for `keys_max` keys.
-    pub fn new(keys_max: u64) -> KeyBudget {
-        KeyBudget {
-            left: AtomicU64::new(keys_max),
-        }
-    }
-
-    /// Takes room for one key, if there is any left.
-    fn take(&self) -> bool {
-        // Relaxed: only the number matters; nothing else is published with it.
-        let less = |left: u64| left.checked_sub(1);
-        self.left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
-            .is_ok()
-    }
-}
 
 /// Where a key's bytes are.
 #[derive(Clone, Copy, Debug)]

@@ -72,6 +72,7 @@ pub mod pipe;
 pub mod marks;
 pub mod shard;
 pub mod counts;
+pub mod budget;
 pub mod batch;
 pub mod totals;
 pub mod latency;

@@ -10,9 +10,10 @@ use foldhash::fast::FixedState;
 
 use crate::batch::Merge;
 use crate::block::{ENTRIES_MAX, KEY_BYTES_MAX};
+use crate::budget::KeyBudget;
 use crate::chunk::Pool;
 use crate::clock::Clock;
-use crate::counts::{Counts, KeyBudget};
+use crate::counts::Counts;
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
