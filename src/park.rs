@@ -52,15 +52,20 @@ impl<W: Wake> Sleeper<W> {
         // look sees the work.
         fence(Ordering::SeqCst);
         // Relaxed: the fence orders it. The swap lets one of several wakers make the system call.
-        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
+        // It may end a later sleep than the one it saw, whose announcement the fence came before;
+        // Acquire: pairs with that one's Release, so that `wake` knows whom it wakes.
+        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Acquire) {
             self.wake.wake();
         }
     }
 
     /// The owner's: announces a sleep. It must look for work once more before it sleeps.
     pub fn announce(&self) {
-        // Relaxed: the fence orders it before the owner's last look.
-        self.asleep.store(true, Ordering::Relaxed);
+        // Release: pairs with the swap in `wake`: what makes the owner known to `wake` came before.
+        // The fence orders it before the owner's last look.
+        // A swap, as in `awake`, where a store would do: loom does not know that no store comes between
+        // the two halves of a waker's swap, and would let that waker overlook this announcement.
+        self.asleep.swap(true, Ordering::Release);
         // Pairs with the fence in `wake`.
         fence(Ordering::SeqCst);
     }
@@ -68,7 +73,7 @@ impl<W: Wake> Sleeper<W> {
     /// The owner's: it is awake again, or did not go to sleep.
     pub fn awake(&self) {
         // Relaxed: a waker that still sees `true` wakes in vain, which is allowed.
-        self.asleep.store(false, Ordering::Relaxed);
+        self.asleep.swap(false, Ordering::Relaxed);
     }
 
     /// The owner's: waits until `ready` answers, sleeping by `sleep` in between.
