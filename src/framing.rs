@@ -116,7 +116,8 @@ impl Framer {
         if let Some(last) = memrchr(b'\n', &self.chunk.memory_mut()[from..filled]) {
             self.cut = from + last + 1;
         }
-        if self.tail_bytes() > self.line_bytes_max {
+        // What may still become a byte order mark is no line, however short lines must be.
+        if self.tail_bytes() > self.line_bytes_max && !self.at_start {
             self.begin_skipping();
         }
     }
@@ -305,6 +306,19 @@ mod tests {
         assert_eq!(frame(b"\xEF\xBB", &[1], 16, 8).0, [b"\xEF\xBB"]);
         assert_eq!(frame(b"\xEF\xBBx\n", &[2, 9], 16, 8).0, [b"\xEF\xBBx"]);
         assert_eq!(frame(b"\xEF\xBB\xBF", &[3], 16, 8), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn half_a_byte_order_mark_is_no_line_that_is_too_long() {
+        assert_eq!(frame(b"\xEF\xBB\xBF", &[1], 4, 1), (Vec::new(), 0));
+        for stream in [
+            &b"\xEF\xBB\xBFa\n"[..],
+            b"\xEF\xBB",
+            b"\xEF\xBBx\n",
+            b"\xEF\xBB\n\n",
+        ] {
+            assert_eq!(frame(stream, &[1], 4, 1), split(stream, 1), "{stream:?}");
+        }
     }
 
     #[test]
