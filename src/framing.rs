@@ -10,6 +10,9 @@
 //!
 //! Cursors: `0 <= cut <= filled <= chunk.capacity()`; lines are `..cut`, the tail is `cut..filled`.
 
+#[doc(hidden)]
+pub mod check;
+
 use memchr::{memchr, memrchr};
 
 use crate::chunk::{Chunk, Pool};

@@ -6,10 +6,12 @@ use std::path::Path;
 use std::{fs, io};
 
 use fastrand::Rng;
+use tallyline::framing::check::HEAD_BYTES;
 use tallyline::record::samples::{PATHS, corner_cases, mutate, record};
 
 fn main() -> io::Result<()> {
     write("record", record_seeds())?;
+    write("stream", stream_seeds())?;
     write("path", path_seeds())
 }
 
@@ -28,6 +30,37 @@ fn record_seeds() -> Vec<Vec<u8>> {
         line.insert(0, (i % PATHS.len()) as u8);
     }
     lines
+}
+
+/// Streams of a few lines of every kind, behind random heads.
+fn stream_seeds() -> Vec<Vec<u8>> {
+    let mut rng = Rng::with_seed(1);
+    let mut corners = corner_cases();
+    corners.retain(|line| line.len() <= 200);
+    let mut stream = |lines: usize| {
+        let mut seed: Vec<u8> = (0..HEAD_BYTES).map(|_| rng.u8(..)).collect();
+        if rng.u8(..4) == 0 {
+            seed.extend_from_slice(b"\xEF\xBB\xBF");
+        }
+        for i in 0..lines {
+            if i > 0 {
+                seed.extend_from_slice(if rng.u8(..4) == 0 { b"\r\n" } else { b"\n" });
+            }
+            match rng.u8(..8) {
+                0 => seed.extend_from_slice(&corners[rng.usize(..corners.len())]),
+                1 => seed.resize(seed.len() + rng.usize(..300), b' '),
+                kind => {
+                    let mut line = record(&mut rng);
+                    if kind == 2 {
+                        mutate(&mut rng, &mut line);
+                    }
+                    seed.extend_from_slice(&line);
+                }
+            }
+        }
+        seed
+    };
+    (0..200).map(|i| stream(i % 12)).collect()
 }
 
 fn path_seeds() -> Vec<Vec<u8>> {
