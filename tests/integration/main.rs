@@ -1,0 +1,12 @@
+//! The program from end to end: the library's pipeline, and the binary that is built from it.
+
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
+
+mod support;
+
+mod pipeline;
+mod goldens;
+mod sockets;
+mod backpressure;
+mod signals;
+mod cli;
