@@ -12,6 +12,8 @@ use std::sync::Arc;
 use crossbeam_queue::ArrayQueue;
 
 use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::extent::Extent;
 
 /// Whole lines of one stream, all of one batch.
 #[derive(Debug, Default)]
@@ -26,6 +28,10 @@ pub struct Chunk {
     pub oversize_lines: u64,
     /// The head of the last such line, for the sample.
     pub oversize_head: Vec<u8>,
+    /// Instead of lines: where the parser reads them. The memory is then its buffer.
+    pub extent: Option<Extent>,
+    /// Why the parser could not read all of the extent, on the way back.
+    pub failure: Option<Error>,
     /// The lane it went down.
     pub lane: usize,
 }
@@ -36,8 +42,8 @@ impl Chunk {
         &self.memory[..self.len]
     }
 
-    /// The whole memory, to be filled by the reader.
-    pub(crate) fn memory_mut(&mut self) -> &mut [u8] {
+    /// The whole memory, to be filled by the reader, or by the parser of an extent.
+    pub fn memory_mut(&mut self) -> &mut [u8] {
         &mut self.memory
     }
 
@@ -72,6 +78,8 @@ pub struct Pool {
     bytes_max: usize,
     /// Capacities of all chunks there are; `bytes <= bytes_max`.
     bytes: usize,
+    /// The first that came back with a chunk.
+    failure: Option<Error>,
 }
 
 impl Pool {
@@ -91,6 +99,7 @@ impl Pool {
             chunk_bytes,
             bytes_max,
             bytes: 0,
+            failure: None,
         }
     }
 
@@ -101,8 +110,9 @@ impl Pool {
 
     /// Takes back what the parsers are done with; `each` sees every chunk's lane.
     pub fn reclaim(&mut self, mut each: impl FnMut(usize)) {
-        while let Some(chunk) = self.returns.pop() {
+        while let Some(mut chunk) = self.returns.pop() {
             each(chunk.lane);
+            self.failure = self.failure.take().or(chunk.failure.take());
             self.put(chunk);
         }
     }
@@ -113,6 +123,7 @@ impl Pool {
             chunk.len = 0;
             chunk.oversize_lines = 0;
             chunk.oversize_head.clear();
+            chunk.extent = None;
             self.free.push(chunk);
         } else {
             self.bytes -= chunk.capacity();
@@ -150,6 +161,16 @@ impl Pool {
         chunk.memory.reserve_exact(more);
         chunk.memory.resize(chunk.memory.len() + more, 0);
         true
+    }
+
+    /// Whether an extent that has come back could not be read.
+    pub fn has_failure(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Why an extent that has come back could not be read, told once.
+    pub fn take_failure(&mut self) -> Option<Error> {
+        self.failure.take()
     }
 
     /// Bytes of memory in all chunks there are.

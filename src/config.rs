@@ -71,11 +71,24 @@ fn terminal_width() -> Option<usize> {
     (size.ws_col > 0).then_some(size.ws_col.into())
 }
 
+/// Whether all of a source's lines are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whole {
+    /// All of them, in any order: parsers may read them for themselves.
+    Yes,
+    /// The first ones, in order.
+    No,
+}
+
 /// Opens a source.
 ///
 /// # Errors
 /// If its name makes no sense (usage), or it cannot be reached or read.
-pub fn open_source(name: &str, stream: &StreamArgs) -> Result<Box<dyn Source>, Error> {
+pub fn open_source(
+    name: &str,
+    stream: &StreamArgs,
+    whole: Whole,
+) -> Result<Box<dyn Source>, Error> {
     if name == "-" {
         return Ok(Box::new(FileSource::stdin()?));
     }
@@ -94,6 +107,7 @@ pub fn open_source(name: &str, stream: &StreamArgs) -> Result<Box<dyn Source>, E
             "source '': the name is empty; give tcp://HOST:PORT, a file, or - for standard input"
                 .to_owned(),
         )),
+        _ if whole == Whole::Yes => Ok(Box::new(FileSource::open(name)?.in_extents()?)),
         _ => Ok(Box::new(FileSource::open(name)?)),
     }
 }

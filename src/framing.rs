@@ -19,10 +19,10 @@ use crate::chunk::{Chunk, Pool};
 use crate::clock::Timestamp;
 
 /// UTF-8's byte order mark, skipped at the start of a stream.
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// How much of a line that is too long is kept to show.
-const OVERSIZE_HEAD_BYTES: usize = 256;
+pub(crate) const OVERSIZE_HEAD_BYTES: usize = 256;
 
 /// The framing state of one source.
 #[derive(Debug)]

@@ -67,6 +67,11 @@ impl Lane {
         Ok(())
     }
 
+    /// The parser's: whether nothing waits for it.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// The parser's: takes the next item, sleeping until there is one.
     ///
     /// The item must be told to the reader: a chunk by its return, a mark by a wake.

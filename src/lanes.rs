@@ -54,6 +54,10 @@ impl Downstream for Lanes {
         self.in_hand[lane] < self.chunks_max && self.lanes[lane].has_room()
     }
 
+    fn is_done(&self) -> bool {
+        self.in_hand.iter().all(|&chunks| chunks == 0)
+    }
+
     fn is_idle(&self) -> bool {
         self.in_hand.contains(&0)
     }

@@ -21,6 +21,7 @@ use mio::{Events, Poll, Token, Waker};
 use crate::chunk::{Chunk, Pool};
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
+use crate::extent::Extent;
 use crate::framing::Framer;
 use crate::lane::Mark;
 use crate::park::{Sleeper, Wake};
@@ -71,6 +72,9 @@ pub trait Downstream {
 
     /// Whether [`Downstream::chunk`] may be called.
     fn has_room(&self) -> bool;
+
+    /// Whether everything sent has been dealt with and reclaimed.
+    fn is_done(&self) -> bool;
 
     /// Whether somebody downstream has nothing to do.
     fn is_idle(&self) -> bool;
@@ -244,7 +248,7 @@ impl<D: Downstream> Reader<D> {
                 .map_err(polling)?;
         }
         // Acquire: pairs with the Release in `Stop::stop`.
-        while !self.poll.stop.flag.load(Ordering::Acquire) {
+        while !self.poll.stop.flag.load(Ordering::Acquire) && !self.pool.has_failure() {
             self.close_due_batches(self.clock.now()).map_err(polling)?;
             let mut has_read = false;
             for index in 0..self.slots.len() {
@@ -286,6 +290,10 @@ impl<D: Downstream> Reader<D> {
                         self.send(index)?;
                     }
                 }
+            }
+            Read::Extent(extent) => {
+                let chunk = self.wait(|reader| reader.pool.take())?;
+                self.send_extent(chunk, extent)?;
             }
             Read::Nothing => {
                 slot.is_ready = false;
@@ -338,6 +346,19 @@ impl<D: Downstream> Reader<D> {
         Ok(())
     }
 
+    /// Sends an extent when there is room. That is no backpressure: nobody waits for a file.
+    fn send_extent(&mut self, mut chunk: Box<Chunk>, extent: Extent) -> io::Result<()> {
+        self.wait(|reader| reader.downstream.has_room().then_some(()))?;
+        let now = self.clock.now();
+        self.close_due_batches(now)?;
+        self.wait(|reader| reader.downstream.has_room().then_some(()))?;
+        self.report.bytes += extent.end - extent.start;
+        chunk.received = now;
+        chunk.extent = Some(extent);
+        self.downstream.chunk(chunk, &mut self.pool);
+        Ok(())
+    }
+
     /// Sends every source's whole lines.
     fn flush(&mut self) -> io::Result<()> {
         for index in 0..self.slots.len() {
@@ -385,32 +406,45 @@ impl<D: Downstream> Reader<D> {
             self.report.torn_lines += u64::from(slot.framer.discard_tail());
         }
         self.flush()?;
+        // A parser may yet tell that it could not read its extent.
+        self.wait(|reader| reader.downstream.is_done().then_some(()))?;
+        let failure = self.pool.take_failure();
+        self.report.failure = self.report.failure.take().or(failure);
         let now = self.clock.now();
         self.report.end = now;
         self.send_mark(now.max(self.start), true)
     }
 
-    /// Asks `ready` until it answers, sleeping in between until something has moved downstream.
+    /// [`Reader::wait`], for the sake of bytes that a sender is held up with.
     fn wait_for_room<T>(&mut self, mut ready: impl FnMut(&mut Self) -> Option<T>) -> io::Result<T> {
         self.downstream.reclaim(&mut self.pool);
         if let Some(answer) = ready(self) {
             return Ok(answer);
         }
         let paused = self.clock.now();
-        let answer = loop {
+        let answer = self.wait(ready)?;
+        self.report.paused_nanos += self.clock.now().nanos_since(paused);
+        Ok(answer)
+    }
+
+    /// Asks `ready` until it answers, sleeping in between until something has moved downstream.
+    fn wait<T>(&mut self, mut ready: impl FnMut(&mut Self) -> Option<T>) -> io::Result<T> {
+        loop {
+            self.downstream.reclaim(&mut self.pool);
+            if let Some(answer) = ready(self) {
+                return Ok(answer);
+            }
             self.poll.sleeper.announce();
             self.downstream.reclaim(&mut self.pool);
             let answer = ready(self);
             if answer.is_none() {
-                self.wait(None)?;
+                self.poll(None)?;
             }
             self.poll.sleeper.awake();
             if let Some(answer) = answer {
-                break answer;
+                return Ok(answer);
             }
-        };
-        self.report.paused_nanos += self.clock.now().nanos_since(paused);
-        Ok(answer)
+        }
     }
 
     /// Sleeps until a source has something, the boundary comes, or somebody wakes the reader.
@@ -418,7 +452,7 @@ impl<D: Downstream> Reader<D> {
         let awaited = self.slots.iter().filter(|slot| !slot.is_over);
         let wake_at = awaited.filter_map(|slot| slot.source.wake_at()).min();
         let deadline = wake_at.map_or(self.boundary, |at| at.min(self.boundary));
-        self.wait(Some(deadline))?;
+        self.poll(Some(deadline))?;
         let now = self.clock.now();
         for slot in &mut self.slots {
             slot.is_ready |= slot.source.wake_at().is_some_and(|at| at <= now);
@@ -426,7 +460,7 @@ impl<D: Downstream> Reader<D> {
         Ok(())
     }
 
-    fn wait(&mut self, deadline: Option<Timestamp>) -> io::Result<()> {
+    fn poll(&mut self, deadline: Option<Timestamp>) -> io::Result<()> {
         self.clock
             .wait(&mut self.poll.poll, &mut self.events, deadline)?;
         for event in &self.events {

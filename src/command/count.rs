@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cli::{CountArgs, Voice};
 use crate::clock::SystemClock;
 use crate::command::{drain_on_signals, print_summary};
-use crate::config;
+use crate::config::{self, Whole};
 use crate::error::Error;
 use crate::pipeline::{KEY_BYTES, Pipeline, Settings};
 use crate::sink::{Sink, text};
@@ -14,7 +14,7 @@ use crate::source::Source;
 
 pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
     let settings = config::settings(args);
-    let source = config::open_source(&args.source, &args.stream)?;
+    let source = config::open_source(&args.source, &args.stream, Whole::Yes)?;
     let sink = args
         .output
         .output

@@ -10,7 +10,7 @@ use crate::chunk::{Chunk, Pool};
 use crate::cli::TapArgs;
 use crate::clock::{Clock, SystemClock};
 use crate::command::drain_on_signals;
-use crate::config;
+use crate::config::{self, Whole};
 use crate::error::Error;
 use crate::lane::Mark;
 use crate::reader::{Downstream, Reader, ReaderParts, ReaderPoll, Stop};
@@ -23,7 +23,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 const RULE: &str = "-------------------------------------------";
 
 pub(super) fn run(args: &TapArgs) -> Result<(), Error> {
-    let source = config::open_source(&args.source, &args.stream)?;
+    let source = config::open_source(&args.source, &args.stream, Whole::No)?;
     let poll = ReaderPoll::new().map_err(|error| Error::System("open a poll", error))?;
     let stop = poll.stop();
     drain_on_signals(stop.clone())?;
@@ -118,6 +118,10 @@ impl<W: Write> Downstream for Tap<W> {
     fn reclaim(&mut self, _: &mut Pool) {}
 
     fn has_room(&self) -> bool {
+        true
+    }
+
+    fn is_done(&self) -> bool {
         true
     }
 

@@ -66,6 +66,11 @@ impl RecordParser {
         &self.path
     }
 
+    /// The longest line that is judged, in bytes.
+    pub fn line_bytes_max(&self) -> usize {
+        self.line_bytes_max
+    }
+
     /// Judges one line, given without its `\n`.
     ///
     /// The verdict's key borrows from the line or from the parser's buffers.

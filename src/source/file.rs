@@ -1,16 +1,18 @@
 //! Standard input and plain files.
 //!
-//! A file is read to the end as it stands; it can be read again, so a crash loses nothing that a
+//! A file is read to the end as it stands when it is opened; it can be read again, so a crash loses nothing that a
 //! second run would not find. Standard input, and a named pipe given as a file, cannot be replayed:
 //! what was read from it and not yet printed is lost with the process.
 //!
-//! A regular file always has something to read. A pipe or a terminal is asked with `poll` before
+//! A file that is counted is read by the parsers themselves, in extents; `tap` and standard input are
+//! read through the reader. A regular file always has something to read. A pipe or a terminal is asked with `poll` before
 //! each read, as its descriptor is shared with other programs and so is left blocking.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use mio::Interest;
 use mio::unix::SourceFd;
@@ -19,10 +21,15 @@ use rustix::fs::FileType;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, reason};
+use crate::extent::Extent;
 use crate::source::{Read, Readiness, Source};
 
 /// What a pipe is asked to hold, so that fewer system calls move more bytes.
 const PIPE_BYTES: usize = 1 << 20;
+
+/// How much of a file a parser reads at a time: enough that handing extents over costs nothing,
+/// little enough that parsers end together and a batch boundary does not wait long.
+const EXTENT_BYTES: u64 = 1 << 20;
 
 /// An open file, or standard input.
 #[derive(Debug)]
@@ -32,6 +39,31 @@ pub struct FileSource {
     /// A pipe, a terminal, a socket: reads may have to wait.
     may_wait: bool,
     is_over: bool,
+    /// The file in extents, if it is read so.
+    extents: Option<Extents>,
+}
+
+#[derive(Debug)]
+struct Extents {
+    name: Arc<str>,
+    file: Arc<File>,
+    /// `next <= file_end`
+    next: u64,
+    file_end: u64,
+}
+
+impl Extents {
+    fn next(&mut self) -> Option<Extent> {
+        let start = self.next;
+        self.next = self.file_end.min(start + EXTENT_BYTES);
+        (start < self.next).then(|| Extent {
+            name: Arc::clone(&self.name),
+            file: Arc::clone(&self.file),
+            start,
+            end: self.next,
+            file_end: self.file_end,
+        })
+    }
 }
 
 impl FileSource {
@@ -54,6 +86,27 @@ impl FileSource {
         FileSource::new(path, file)
     }
 
+    /// Has the parsers read the file for themselves, as long as it is now, if it is a regular one.
+    ///
+    /// # Errors
+    /// If its length cannot be told.
+    pub fn in_extents(mut self) -> Result<FileSource, Error> {
+        let failed = |error| failed(&self.name, "read", &error);
+        let file_end = self.file.metadata().map_err(failed)?.len();
+        // Files that the kernel makes up as they are read have no length.
+        if !self.may_wait && file_end > 0 {
+            let file = Arc::new(self.file.try_clone().map_err(failed)?);
+            let name = self.name.as_str().into();
+            self.extents = Some(Extents {
+                name,
+                file,
+                next: 0,
+                file_end,
+            });
+        }
+        Ok(self)
+    }
+
     fn new(name: &str, file: File) -> Result<FileSource, Error> {
         let stat = rustix::fs::fstat(&file).map_err(|error| failed(name, "read", &error.into()))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
@@ -73,6 +126,7 @@ impl FileSource {
             file,
             may_wait,
             is_over: false,
+            extents: None,
         })
     }
 
@@ -109,6 +163,11 @@ impl Source for FileSource {
         if self.is_over {
             return Read::Finished;
         }
+        if let Some(extents) = &mut self.extents {
+            let extent = extents.next();
+            self.is_over = extent.is_none();
+            return extent.map_or(Read::StreamEnd { torn: false }, Read::Extent);
+        }
         let result = match self.may_wait.then(|| self.has_something()) {
             Some(Ok(false)) => return Read::Nothing,
             Some(Err(error)) => Err(error),
@@ -136,7 +195,7 @@ fn retry(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     }
 }
 
-fn failed(name: &str, what: &str, error: &io::Error) -> Error {
+pub(crate) fn failed(name: &str, what: &str, error: &io::Error) -> Error {
     let remedy = match error.kind() {
         io::ErrorKind::NotFound => "; check the path",
         io::ErrorKind::PermissionDenied => "; check who may read it",

@@ -9,6 +9,7 @@ mod script;
 mod tcp;
 
 pub use file::FileSource;
+pub(crate) use file::failed;
 pub use script::{Script, ScriptEvent};
 pub use tcp::{OnClose, TcpOptions, TcpSource};
 
@@ -18,12 +19,15 @@ use mio::{Registry, Token, Waker};
 
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::extent::Extent;
 
 /// The answer to [`Source::read`].
 #[derive(Debug)]
 pub enum Read {
     /// This many bytes were read, at least one.
     Bytes(usize),
+    /// Lines that the parsers read for themselves; nothing was read into the space.
+    Extent(Extent),
     /// Nothing at the moment; ask again after an event or at [`Source::wake_at`].
     Nothing,
     /// The stream ended; another may follow from the same source.
