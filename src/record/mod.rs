@@ -17,6 +17,8 @@ pub mod samples;
 
 use memchr::memchr;
 
+pub mod fast;
+
 use crate::key::KeyRef;
 use crate::ledger::Reason;
 

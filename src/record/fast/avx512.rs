@@ -1,0 +1,255 @@
+//! The index with AVX-512 (F, BW, VBMI, VBMI2): Ice Lake, Zen 4 and later.
+//!
+//! A block is one register. Two table look-ups name its bytes, five tests make masks of them, and
+//! `vpcompressb` moves the slots together, whatever their number. It compresses into a register
+//! and stores that whole: with a memory operand the instruction is microcode on Zen 4.
+#![allow(unsafe_code, reason = "loads, stores and calls into code for another CPU; benches/parse_lane.rs")]
+
+use std::arch::x86_64::*;
+
+use super::index::{BLOCK_BYTES, Index, Masks, SEGMENT_BYTES_MAX, SLOTS_MAX, Scan, Simd, fold};
+
+/// The proof that the CPU has the instructions this module uses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Avx512(());
+
+impl Avx512 {
+    /// The proof, if the CPU has them.
+    pub(super) fn detect() -> Option<Avx512> {
+        (is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vbmi")
+            && is_x86_feature_detected!("avx512vbmi2")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("popcnt")
+            && is_x86_feature_detected!("pclmulqdq"))
+        .then_some(Avx512(()))
+    }
+}
+
+/// What a byte is to [`Masks`], a bit each.
+const QUOTE: i8 = 1;
+const BACKSLASH: i8 = 2;
+const OPERATOR: i8 = 4;
+const WHITE: i8 = 8;
+const CONTROL: i8 = 16;
+
+/// The bits above of each ASCII byte.
+const CLASSES: [i8; 128] = {
+    let mut table = [0; 128];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = match byte as u8 {
+            b'"' => QUOTE,
+            b'\\' => BACKSLASH,
+            b'{' | b'}' | b'[' | b']' | b':' | b',' => OPERATOR,
+            b'\n' => OPERATOR | CONTROL,
+            b' ' => WHITE,
+            b'\t' | b'\r' => WHITE | CONTROL,
+            0..0x20 => CONTROL,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
+
+/// Each ASCII byte as a slot shows it.
+const FOLDED: [i8; 128] = {
+    let mut table = [0; 128];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = fold(byte as u8) as i8;
+        byte += 1;
+    }
+    table
+};
+
+/// The bytes 0 to 63.
+const OFFSETS: [i8; 64] = {
+    let mut table = [0; 64];
+    let mut at = 0;
+    while at < 64 {
+        table[at] = at as i8;
+        at += 1;
+    }
+    table
+};
+
+impl Simd for Avx512 {
+    #[inline(always)]
+    fn run<R>(self, work: impl FnOnce() -> R) -> R {
+        #[target_feature(
+            enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,popcnt,pclmulqdq"
+        )]
+        fn with_features<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        // SAFETY: `self` is the proof that the CPU has these features.
+        unsafe { with_features(work) }
+    }
+
+    #[inline(always)]
+    fn index(self, text: &[u8], index: &mut Index) -> bool {
+        // SAFETY: as above.
+        unsafe { fill(text, index) }
+    }
+
+    #[inline(always)]
+    fn differing64(self, a: &[u8; 64], b: &[u8; 64]) -> u64 {
+        #[target_feature(enable = "avx512f,avx512bw")]
+        #[inline]
+        fn with_features(a: &[u8; 64], b: &[u8; 64]) -> u64 {
+            _mm512_cmpneq_epi8_mask(load(a), load(b))
+        }
+        // SAFETY: as above.
+        unsafe { with_features(a, b) }
+    }
+
+    #[inline(always)]
+    fn differing32(self, a: &[u8; 32], b: &[u8; 32]) -> u32 {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+        #[inline]
+        fn with_features(a: &[u8; 32], b: &[u8; 32]) -> u32 {
+            _mm256_cmpneq_epi8_mask(load_half(a), load_half(b))
+        }
+        // SAFETY: as above.
+        unsafe { with_features(a, b) }
+    }
+
+    #[inline(always)]
+    fn digits(self, bytes: &[u8; 32]) -> u32 {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+        #[inline]
+        fn with_features(bytes: &[u8; 32]) -> u32 {
+            let value = _mm256_sub_epi8(load_half(bytes), _mm256_set1_epi8(b'0' as i8));
+            _mm256_cmplt_epu8_mask(value, _mm256_set1_epi8(10))
+        }
+        // SAFETY: as above.
+        unsafe { with_features(bytes) }
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn load(bytes: &[u8; 64]) -> __m512i {
+    // SAFETY: the array is 64 readable bytes; the load needs no alignment.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx")]
+#[inline]
+fn load_half(bytes: &[u8; 32]) -> __m256i {
+    // SAFETY: the array is 32 readable bytes; the load needs no alignment.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn table(bytes: &[i8; 128]) -> [__m512i; 2] {
+    // SAFETY: the array is 2 * 64 readable bytes; the loads need no alignment.
+    unsafe {
+        [
+            _mm512_loadu_si512(bytes.as_ptr().cast()),
+            _mm512_loadu_si512(bytes.as_ptr().add(64).cast()),
+        ]
+    }
+}
+
+/// The tables, in registers.
+struct Tables {
+    classes: [__m512i; 2],
+    folded: [__m512i; 2],
+    offsets: __m512i,
+}
+
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,popcnt,pclmulqdq"
+)]
+#[inline]
+fn fill(text: &[u8], index: &mut Index) -> bool {
+    assert!(text.len() <= SEGMENT_BYTES_MAX);
+    index.len = 0;
+    let tables = Tables {
+        classes: table(&CLASSES),
+        folded: table(&FOLDED),
+        // SAFETY: the array is 64 readable bytes; the load needs no alignment.
+        offsets: unsafe { _mm512_loadu_si512(OFFSETS.as_ptr().cast()) },
+    };
+    let mut scan = Scan::default();
+    let mut seen = _mm512_setzero_si512();
+    let mut offset = 0;
+
+    let (blocks, rest) = text.as_chunks::<BLOCK_BYTES>();
+    for bytes in blocks {
+        let bytes = load(bytes);
+        seen = _mm512_or_si512(seen, bytes);
+        block(bytes, offset, &tables, &mut scan, index);
+        offset += BLOCK_BYTES;
+    }
+    if !rest.is_empty() {
+        let mut padded = [b' '; BLOCK_BYTES];
+        padded[..rest.len()].copy_from_slice(rest);
+        let bytes = load(&padded);
+        seen = _mm512_or_si512(seen, bytes);
+        block(bytes, offset, &tables, &mut scan, index);
+    }
+    _mm512_movepi8_mask(seen) == 0
+}
+
+/// Appends the slots of the block at `offset`.
+#[target_feature(
+    enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,popcnt,pclmulqdq"
+)]
+#[inline]
+fn block(bytes: __m512i, offset: usize, tables: &Tables, scan: &mut Scan, index: &mut Index) {
+    // The look-ups see seven bits of a byte; one that is not ASCII gets zero.
+    let ascii = _mm512_testn_epi8_mask(bytes, _mm512_set1_epi8(i8::MIN));
+    let [low, high] = tables.classes;
+    let classes = _mm512_maskz_permutex2var_epi8(ascii, low, bytes, high);
+    let [low, high] = tables.folded;
+    let kinds = _mm512_maskz_permutex2var_epi8(ascii, low, bytes, high);
+
+    let masks = Masks {
+        quote: _mm512_test_epi8_mask(classes, _mm512_set1_epi8(QUOTE)),
+        backslash: _mm512_test_epi8_mask(classes, _mm512_set1_epi8(BACKSLASH)),
+        operator: _mm512_test_epi8_mask(classes, _mm512_set1_epi8(OPERATOR)),
+        white: _mm512_test_epi8_mask(classes, _mm512_set1_epi8(WHITE)),
+        control: _mm512_test_epi8_mask(classes, _mm512_set1_epi8(CONTROL)),
+    };
+    let slots = scan.slots(
+        masks,
+        |quotes| {
+            let product = _mm_clmulepi64_si128::<0>(
+                _mm_cvtsi64_si128(quotes as i64),
+                _mm_set1_epi8(-1),
+            );
+            _mm_cvtsi128_si64(product) as u64
+        },
+        || _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(b'\n' as i8)),
+    );
+
+    let count = slots.count_ones() as usize;
+    let kinds = _mm512_maskz_compress_epi8(slots, kinds);
+    let positions = _mm512_maskz_compress_epi8(slots, tables.offsets);
+    let base = _mm512_set1_epi16(offset as i16);
+    let len = index.len;
+    assert!(len + BLOCK_BYTES <= SLOTS_MAX);
+    // SAFETY: both arrays have room for 64 elements at `len`, by the assertion above; the stores
+    // write 64 bytes of `kinds`, and 32 elements of `positions` at `len` and at `len + 32`.
+    unsafe {
+        let to = index.kinds.as_mut_ptr().add(len);
+        _mm512_storeu_si512(to.cast(), kinds);
+        let to = index.positions.as_mut_ptr().add(len);
+        let low = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(positions));
+        _mm512_storeu_si512(to.cast(), _mm512_add_epi16(low, base));
+        if count > 32 {
+            let high = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64::<1>(positions));
+            _mm512_storeu_si512(to.add(32).cast(), _mm512_add_epi16(high, base));
+        }
+    }
+    index.len = len + count;
+}

@@ -1,0 +1,240 @@
+//! The index of a segment: where its interesting bytes are, and what they are.
+//!
+//! [`Index::fill`]s come from one implementation of [`Simd`] per instruction set. Each classifies
+//! the text in blocks of 64 bytes into bit masks ([`Masks`]), [`Scan::slots`] turns the masks into
+//! the block's *slots*, and the implementation appends the slots to the index. Everything that
+//! decides what a slot is stands here, once; an instruction set only says which byte is which.
+//!
+//! A slot is one of
+//!
+//! - a quote that opens or closes a string,
+//! - one of `{ } [ ] : ,` outside strings,
+//! - the first byte of any other run of bytes that are neither these nor white space, outside
+//!   strings: numbers, literals, and everything that is an error,
+//! - a backslash that starts an escape (anywhere),
+//! - a control character inside a string,
+//! - a newline, always.
+//!
+//! So between two neighbouring slots lies either the clean inside of a string, or the rest of a
+//! number or literal and then white space, or white space alone. A newline ends the string it
+//! stands in: each line is indexed as if it were alone.
+//!
+//! Bounds, for a segment of `n` bytes: `n <= SEGMENT_BYTES_MAX`, so a position fits `u16`. A byte
+//! makes at most one slot, so before the block at offset `b` the index holds `len <= b` slots; a
+//! block may *write* 64 slots at `len` (most of them rubbish, overwritten by the next block), so
+//! `len + 64 <= SEGMENT_BYTES_MAX + 64 = SLOTS_MAX`. The same slack lets a reader at slot
+//! `i <= len` look at `kinds[i..i + 64]`.
+
+/// The most bytes of a segment. Text and index of a segment stay in the first-level cache.
+pub(super) const SEGMENT_BYTES_MAX: usize = 16 * 1024;
+
+/// The bytes classified at a time: one bit each in a `u64`.
+pub(super) const BLOCK_BYTES: usize = 64;
+
+/// The capacity of an index, see the module's bounds.
+pub(super) const SLOTS_MAX: usize = SEGMENT_BYTES_MAX + BLOCK_BYTES;
+
+const _: () = assert!(SEGMENT_BYTES_MAX <= u16::MAX as usize + 1 - BLOCK_BYTES);
+const _: () = assert!(SEGMENT_BYTES_MAX.is_multiple_of(BLOCK_BYTES));
+
+/// The slots of a segment, in the order of the text.
+pub(super) struct Index {
+    /// The offset of each slot in the segment.
+    pub(super) positions: Box<[u16; SLOTS_MAX]>,
+    /// The byte at each slot, with the digits and the minus sign folded to `0`.
+    pub(super) kinds: Box<[u8; SLOTS_MAX]>,
+    /// The number of slots, `0 <= len <= SEGMENT_BYTES_MAX`; what lies behind is rubbish.
+    pub(super) len: usize,
+}
+
+impl Index {
+    pub(super) fn new() -> Index {
+        Index {
+            positions: Box::new([0; SLOTS_MAX]),
+            kinds: Box::new([0; SLOTS_MAX]),
+            len: 0,
+        }
+    }
+}
+
+/// What the lane asks of an instruction set.
+///
+/// A value of an implementing type is the proof that the CPU has the instructions.
+pub(super) trait Simd: Copy {
+    /// Runs `work` where the compiler may use the instructions.
+    fn run<R>(self, work: impl FnOnce() -> R) -> R;
+
+    /// Replaces the index by that of `text` and says whether all of it is ASCII.
+    ///
+    /// # Panics
+    ///
+    /// If `text` is longer than [`SEGMENT_BYTES_MAX`].
+    fn index(self, text: &[u8], index: &mut Index) -> bool;
+
+    /// A bit for each byte in which the two differ.
+    fn differing64(self, a: &[u8; 64], b: &[u8; 64]) -> u64;
+
+    /// A bit for each byte in which the two differ.
+    fn differing32(self, a: &[u8; 32], b: &[u8; 32]) -> u32;
+
+    /// A bit for each byte that is a decimal digit.
+    fn digits(self, bytes: &[u8; 32]) -> u32;
+}
+
+/// A block of text as bit masks; bit `i` is byte `i`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Masks {
+    /// `"`.
+    pub(super) quote: u64,
+    /// `\`.
+    pub(super) backslash: u64,
+    /// `{ } [ ] : ,` and newline. Control characters may be among them, they are slots anyway
+    /// (inside a string) or an error to whoever reads the slot (outside).
+    pub(super) operator: u64,
+    /// Space, tab and carriage return.
+    pub(super) white: u64,
+    /// Below 0x20.
+    pub(super) control: u64,
+}
+
+/// What a block leaves to the next.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Scan {
+    /// All ones if the block ended inside a string, else zero.
+    inside: u64,
+    /// 1 if the block ended in a backslash that escapes the next byte, else 0.
+    escape: u64,
+    /// 1 if the block ended in the middle of a number or literal, else 0.
+    scalar: u64,
+}
+
+impl Scan {
+    /// The slots of the next block.
+    ///
+    /// `prefix_xor` gives for each bit the exclusive or of it and all lower ones; `newlines` the
+    /// newlines of the block, and is called only where a string has a control character.
+    #[inline(always)]
+    pub(super) fn slots(
+        &mut self,
+        masks: Masks,
+        prefix_xor: impl FnOnce(u64) -> u64,
+        newlines: impl FnOnce() -> u64,
+    ) -> u64 {
+        let mut quote = masks.quote;
+        let mut rare = 0;
+        if masks.backslash | self.escape != 0 {
+            let (escapes, escaped) = self.escapes(masks.backslash);
+            quote &= !escaped;
+            rare = escapes;
+        }
+        let mut inside = prefix_xor(quote) ^ self.inside;
+        if masks.control & inside != 0 {
+            inside = close_at_newlines(inside, newlines());
+            rare |= masks.control & inside;
+        }
+        self.inside = ((inside as i64) >> 63) as u64;
+
+        let scalar = !(masks.operator | masks.white | masks.quote);
+        let scalar_start = scalar & !(scalar << 1 | self.scalar);
+        self.scalar = scalar >> 63;
+
+        quote | rare | ((masks.operator | scalar_start) & !inside)
+    }
+
+    /// The backslashes that start an escape, and the bytes that are escaped.
+    #[cold]
+    fn escapes(&mut self, backslash: u64) -> (u64, u64) {
+        let mut escapes = 0;
+        let mut escaped = self.escape;
+        let mut left = backslash & !escaped;
+        self.escape = 0;
+        while left != 0 {
+            let first = left & left.wrapping_neg();
+            escapes |= first;
+            escaped |= first << 1;
+            self.escape = first >> 63;
+            left &= !(first | first << 1);
+        }
+        (escapes, escaped)
+    }
+}
+
+/// Ends each string at the newline it runs into: from there on, inside and outside change places.
+#[cold]
+fn close_at_newlines(mut inside: u64, newlines: u64) -> u64 {
+    let mut left = newlines;
+    while left & inside != 0 {
+        let first = (left & inside) & (left & inside).wrapping_neg();
+        let before = first - 1;
+        inside ^= !before;
+        left &= !(before | first);
+    }
+    inside
+}
+
+/// The byte as a slot shows it.
+pub(super) const fn fold(byte: u8) -> u8 {
+    match byte {
+        b'0'..=b'9' | b'-' => b'0',
+        _ => byte,
+    }
+}
+
+/// The instruction set that every machine has: a byte at a time, as the definitions say.
+///
+/// It is the measure for the others in the tests; it is too slow to be worth choosing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Portable;
+
+impl Simd for Portable {
+    fn run<R>(self, work: impl FnOnce() -> R) -> R {
+        work()
+    }
+
+    fn index(self, text: &[u8], index: &mut Index) -> bool {
+        assert!(text.len() <= SEGMENT_BYTES_MAX);
+        index.len = 0;
+        let mut scan = Scan::default();
+        for (block, bytes) in text.chunks(BLOCK_BYTES).enumerate() {
+            let mask = |wanted: &dyn Fn(u8) -> bool| {
+                bytes.iter().rev().fold(0, |mask, &byte| mask << 1 | u64::from(wanted(byte)))
+            };
+            let masks = Masks {
+                quote: mask(&|byte| byte == b'"'),
+                backslash: mask(&|byte| byte == b'\\'),
+                operator: mask(&|byte| b"{}[]:,\n".contains(&byte)),
+                // A block's missing bytes are white space.
+                white: mask(&|byte| b" \t\r".contains(&byte))
+                    | !mask(&|_| true),
+                control: mask(&|byte| byte < 0x20),
+            };
+            let prefix_xor = |mut bits: u64| {
+                for shift in [1, 2, 4, 8, 16, 32] {
+                    bits ^= bits << shift;
+                }
+                bits
+            };
+            let mut slots = scan.slots(masks, prefix_xor, || mask(&|byte| byte == b'\n'));
+            while slots != 0 {
+                let at = slots.trailing_zeros() as usize;
+                index.positions[index.len] = (block * BLOCK_BYTES + at) as u16;
+                index.kinds[index.len] = fold(bytes[at]);
+                index.len += 1;
+                slots &= slots - 1;
+            }
+        }
+        text.is_ascii()
+    }
+
+    fn differing64(self, a: &[u8; 64], b: &[u8; 64]) -> u64 {
+        (0..64).fold(0, |mask, i| mask | u64::from(a[i] != b[i]) << i)
+    }
+
+    fn differing32(self, a: &[u8; 32], b: &[u8; 32]) -> u32 {
+        (0..32).fold(0, |mask, i| mask | u32::from(a[i] != b[i]) << i)
+    }
+
+    fn digits(self, bytes: &[u8; 32]) -> u32 {
+        (0..32).fold(0, |mask, i| mask | u32::from(bytes[i].is_ascii_digit()) << i)
+    }
+}
