@@ -125,32 +125,51 @@ fn is_digit(bytes: __m256i) -> __m256i {
 #[inline]
 fn fill(text: &[u8], index: &mut Index) -> bool {
     assert!(text.len() <= SEGMENT_BYTES_MAX);
-    index.len = 0;
+    let Index { positions, kinds, len } = index;
     let mut scan = Scan::default();
+    let mut slots = 0;
     let mut seen = _mm256_setzero_si256();
     let mut offset = 0;
 
     let (blocks, rest) = text.as_chunks::<BLOCK_BYTES>();
     for bytes in blocks {
-        seen = _mm256_or_si256(seen, block(bytes, offset, &mut scan, index));
+        seen = _mm256_or_si256(seen, either(bytes));
+        slots = block(bytes, offset, &mut scan, positions, kinds, slots);
         offset += BLOCK_BYTES;
     }
     if !rest.is_empty() {
         let mut padded = [b' '; BLOCK_BYTES];
         padded[..rest.len()].copy_from_slice(rest);
-        seen = _mm256_or_si256(seen, block(&padded, offset, &mut scan, index));
+        seen = _mm256_or_si256(seen, either(&padded));
+        slots = block(&padded, offset, &mut scan, positions, kinds, slots);
     }
+    *len = slots;
     _mm256_movemask_epi8(seen) == 0
 }
 
-/// Appends the slots of the block at `offset`; returns all its bytes, or-ed.
+/// The halves of the block, or-ed.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn either(bytes: &[u8; BLOCK_BYTES]) -> __m256i {
+    let [low, high] = load_pair(bytes);
+    _mm256_or_si256(low, high)
+}
+
+/// Appends the slots of the block at `offset` to the `len` there are; returns how many there are
+/// then.
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,pclmulqdq")]
 #[inline]
-fn block(bytes: &[u8; BLOCK_BYTES], offset: usize, scan: &mut Scan, index: &mut Index) -> __m256i {
+fn block(
+    bytes: &[u8; BLOCK_BYTES],
+    offset: usize,
+    scan: &mut Scan,
+    positions: &mut [u16; SLOTS_MAX],
+    kinds: &mut [u8; SLOTS_MAX],
+    mut len: usize,
+) -> usize {
     let halves = load_pair(bytes);
-    let equal = |byte: u8| {
-        mask(halves.map(|half| _mm256_cmpeq_epi8(half, _mm256_set1_epi8(byte as i8))))
-    };
+    let equal = |half, byte: u8| _mm256_cmpeq_epi8(half, _mm256_set1_epi8(byte as i8));
+    let quote = halves.map(|half| equal(half, b'"'));
     // Each operator and white space has a low nibble of its own. Brackets and braces differ in
     // bit 5, which the operators are looked up without; that takes two control characters for
     // operators, as `Masks` allows.
@@ -162,21 +181,23 @@ fn block(bytes: &[u8; BLOCK_BYTES], offset: usize, scan: &mut Scan, index: &mut 
         b' ' as i8, 0, 0, 0, 0, 0, 0, 0, 0, b'\t' as i8, 0, 0, 0, b'\r' as i8, 0, 0,
         b' ' as i8, 0, 0, 0, 0, 0, 0, 0, 0, b'\t' as i8, 0, 0, 0, b'\r' as i8, 0, 0,
     );
-    let operator = mask(halves.map(|half| {
+    let operator = halves.map(|half| {
         let upper = _mm256_or_si256(half, _mm256_set1_epi8(0x20));
-        _mm256_cmpeq_epi8(_mm256_shuffle_epi8(operators, half), upper)
-    }));
-    let white = mask(halves.map(|half| _mm256_cmpeq_epi8(_mm256_shuffle_epi8(whites, half), half)));
-    let control = mask(halves.map(|half| {
-        _mm256_cmpeq_epi8(half, _mm256_min_epu8(half, _mm256_set1_epi8(0x1f)))
-    }));
-    let newline = equal(b'\n');
+        let operator = _mm256_cmpeq_epi8(_mm256_shuffle_epi8(operators, half), upper);
+        _mm256_or_si256(operator, equal(half, b'\n'))
+    });
+    let white = halves.map(|half| _mm256_cmpeq_epi8(_mm256_shuffle_epi8(whites, half), half));
+    let either = |a: [__m256i; 2], b: [__m256i; 2]| {
+        [_mm256_or_si256(a[0], b[0]), _mm256_or_si256(a[1], b[1])]
+    };
     let masks = Masks {
-        quote: equal(b'"'),
-        backslash: equal(b'\\'),
-        operator: operator | newline,
-        white,
-        control,
+        quote: mask(quote),
+        backslash: mask(halves.map(|half| equal(half, b'\\'))),
+        operator: mask(operator),
+        scalar: !mask(either(either(operator, white), quote)),
+        control: mask(halves.map(|half| {
+            _mm256_cmpeq_epi8(half, _mm256_min_epu8(half, _mm256_set1_epi8(0x1f)))
+        })),
     };
     let mut slots = scan.slots(
         masks,
@@ -187,7 +208,7 @@ fn block(bytes: &[u8; BLOCK_BYTES], offset: usize, scan: &mut Scan, index: &mut 
             );
             _mm_cvtsi128_si64(product) as u64
         },
-        || newline,
+        || mask(halves.map(|half| equal(half, b'\n'))),
     );
 
     let folded = halves.map(|half| {
@@ -195,7 +216,6 @@ fn block(bytes: &[u8; BLOCK_BYTES], offset: usize, scan: &mut Scan, index: &mut 
         let number = _mm256_or_si256(is_digit(half), minus);
         _mm256_blendv_epi8(half, _mm256_set1_epi8(b'0' as i8), number)
     });
-    let mut len = index.len;
     assert!(len + BLOCK_BYTES <= SLOTS_MAX);
     let mut base = _mm_set1_epi16(offset as i16);
     for half in folded {
@@ -213,11 +233,11 @@ fn block(bytes: &[u8; BLOCK_BYTES], offset: usize, scan: &mut Scan, index: &mut 
             unsafe {
                 let offsets = _mm_loadl_epi64(OFFSETS[some].as_ptr().cast());
                 _mm_storel_epi64(
-                    index.kinds.as_mut_ptr().add(len).cast(),
+                    kinds.as_mut_ptr().add(len).cast(),
                     _mm_shuffle_epi8(eight, offsets),
                 );
                 _mm_storeu_si128(
-                    index.positions.as_mut_ptr().add(len).cast(),
+                    positions.as_mut_ptr().add(len).cast(),
                     _mm_add_epi16(_mm_cvtepu8_epi16(offsets), base),
                 );
             }
@@ -225,6 +245,5 @@ fn block(bytes: &[u8; BLOCK_BYTES], offset: usize, scan: &mut Scan, index: &mut 
             base = _mm_add_epi16(base, _mm_set1_epi16(8));
         }
     }
-    index.len = len;
-    _mm256_or_si256(halves[0], halves[1])
+    len
 }

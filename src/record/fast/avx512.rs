@@ -31,11 +31,9 @@ impl Avx512 {
 }
 
 /// What a byte is to [`Masks`], a bit each.
-const QUOTE: i8 = 1;
-const BACKSLASH: i8 = 2;
-const OPERATOR: i8 = 4;
-const WHITE: i8 = 8;
-const CONTROL: i8 = 16;
+const OPERATOR: i8 = 1;
+const WHITE: i8 = 2;
+const QUOTE: i8 = 4;
 
 /// The bits above of each ASCII byte.
 const CLASSES: [i8; 128] = {
@@ -43,13 +41,9 @@ const CLASSES: [i8; 128] = {
     let mut byte = 0;
     while byte < 128 {
         table[byte] = match byte as u8 {
+            b'{' | b'}' | b'[' | b']' | b':' | b',' | b'\n' => OPERATOR,
+            b' ' | b'\t' | b'\r' => WHITE,
             b'"' => QUOTE,
-            b'\\' => BACKSLASH,
-            b'{' | b'}' | b'[' | b']' | b':' | b',' => OPERATOR,
-            b'\n' => OPERATOR | CONTROL,
-            b' ' => WHITE,
-            b'\t' | b'\r' => WHITE | CONTROL,
-            0..0x20 => CONTROL,
             _ => 0,
         };
         byte += 1;
@@ -172,14 +166,15 @@ struct Tables {
 #[inline]
 fn fill(text: &[u8], index: &mut Index) -> bool {
     assert!(text.len() <= SEGMENT_BYTES_MAX);
-    index.len = 0;
     let tables = Tables {
         classes: table(&CLASSES),
         folded: table(&FOLDED),
         // SAFETY: the array is 64 readable bytes; the load needs no alignment.
         offsets: unsafe { _mm512_loadu_si512(OFFSETS.as_ptr().cast()) },
     };
+    let Index { positions, kinds, len } = index;
     let mut scan = Scan::default();
+    let mut slots = 0;
     let mut seen = _mm512_setzero_si512();
     let mut offset = 0;
 
@@ -187,7 +182,7 @@ fn fill(text: &[u8], index: &mut Index) -> bool {
     for bytes in blocks {
         let bytes = load(bytes);
         seen = _mm512_or_si512(seen, bytes);
-        block(bytes, offset, &tables, &mut scan, index);
+        slots = block(bytes, offset, &tables, &mut scan, positions, kinds, slots);
         offset += BLOCK_BYTES;
     }
     if !rest.is_empty() {
@@ -195,30 +190,40 @@ fn fill(text: &[u8], index: &mut Index) -> bool {
         padded[..rest.len()].copy_from_slice(rest);
         let bytes = load(&padded);
         seen = _mm512_or_si512(seen, bytes);
-        block(bytes, offset, &tables, &mut scan, index);
+        slots = block(bytes, offset, &tables, &mut scan, positions, kinds, slots);
     }
+    *len = slots;
     _mm512_movepi8_mask(seen) == 0
 }
 
-/// Appends the slots of the block at `offset`.
+/// Appends the slots of the block at `offset` to the `len` there are; returns how many there are
+/// then.
 #[target_feature(
     enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,popcnt,pclmulqdq"
 )]
 #[inline]
-fn block(bytes: __m512i, offset: usize, tables: &Tables, scan: &mut Scan, index: &mut Index) {
+fn block(
+    bytes: __m512i,
+    offset: usize,
+    tables: &Tables,
+    scan: &mut Scan,
+    positions: &mut [u16; SLOTS_MAX],
+    kinds: &mut [u8; SLOTS_MAX],
+    len: usize,
+) -> usize {
     // The look-ups see seven bits of a byte; one that is not ASCII gets zero.
     let ascii = _mm512_testn_epi8_mask(bytes, _mm512_set1_epi8(i8::MIN));
     let [low, high] = tables.classes;
     let classes = _mm512_maskz_permutex2var_epi8(ascii, low, bytes, high);
     let [low, high] = tables.folded;
-    let kinds = _mm512_maskz_permutex2var_epi8(ascii, low, bytes, high);
+    let folded = _mm512_maskz_permutex2var_epi8(ascii, low, bytes, high);
 
     let masks = Masks {
-        quote: _mm512_test_epi8_mask(classes, _mm512_set1_epi8(QUOTE)),
-        backslash: _mm512_test_epi8_mask(classes, _mm512_set1_epi8(BACKSLASH)),
+        quote: _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(b'"' as i8)),
+        backslash: _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(b'\\' as i8)),
         operator: _mm512_test_epi8_mask(classes, _mm512_set1_epi8(OPERATOR)),
-        white: _mm512_test_epi8_mask(classes, _mm512_set1_epi8(WHITE)),
-        control: _mm512_test_epi8_mask(classes, _mm512_set1_epi8(CONTROL)),
+        scalar: _mm512_testn_epi8_mask(classes, _mm512_set1_epi8(OPERATOR | WHITE | QUOTE)),
+        control: _mm512_cmplt_epu8_mask(bytes, _mm512_set1_epi8(0x20)),
     };
     let slots = scan.slots(
         masks,
@@ -233,23 +238,21 @@ fn block(bytes: __m512i, offset: usize, tables: &Tables, scan: &mut Scan, index:
     );
 
     let count = slots.count_ones() as usize;
-    let kinds = _mm512_maskz_compress_epi8(slots, kinds);
-    let positions = _mm512_maskz_compress_epi8(slots, tables.offsets);
+    let folded = _mm512_maskz_compress_epi8(slots, folded);
+    let offsets = _mm512_maskz_compress_epi8(slots, tables.offsets);
     let base = _mm512_set1_epi16(offset as i16);
-    let len = index.len;
     assert!(len + BLOCK_BYTES <= SLOTS_MAX);
     // SAFETY: both arrays have room for 64 elements at `len`, by the assertion above; the stores
     // write 64 bytes of `kinds`, and 32 elements of `positions` at `len` and at `len + 32`.
     unsafe {
-        let to = index.kinds.as_mut_ptr().add(len);
-        _mm512_storeu_si512(to.cast(), kinds);
-        let to = index.positions.as_mut_ptr().add(len);
-        let low = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(positions));
+        _mm512_storeu_si512(kinds.as_mut_ptr().add(len).cast(), folded);
+        let to = positions.as_mut_ptr().add(len);
+        let low = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(offsets));
         _mm512_storeu_si512(to.cast(), _mm512_add_epi16(low, base));
         if count > 32 {
-            let high = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64::<1>(positions));
+            let high = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64::<1>(offsets));
             _mm512_storeu_si512(to.add(32).cast(), _mm512_add_epi16(high, base));
         }
     }
-    index.len = len + count;
+    len + count
 }

@@ -82,17 +82,20 @@ pub(super) trait Simd: Copy {
 }
 
 /// A block of text as bit masks; bit `i` is byte `i`.
+///
+/// Control characters other than white space may be in `operator`, in `scalar` or in neither:
+/// inside a string they are slots by being in `control`, outside they are errors, and a slot of
+/// that kind or the rest of a scalar shows them. They may not be in neither outside a string.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Masks {
     /// `"`.
     pub(super) quote: u64,
     /// `\`.
     pub(super) backslash: u64,
-    /// `{ } [ ] : ,` and newline. Control characters may be among them, they are slots anyway
-    /// (inside a string) or an error to whoever reads the slot (outside).
+    /// `{ } [ ] : ,` and newline.
     pub(super) operator: u64,
-    /// Space, tab and carriage return.
-    pub(super) white: u64,
+    /// None of space, tab, carriage return, `quote` and `operator`.
+    pub(super) scalar: u64,
     /// Below 0x20.
     pub(super) control: u64,
 }
@@ -123,9 +126,9 @@ impl Scan {
         let mut quote = masks.quote;
         let mut rare = 0;
         if masks.backslash | self.escape != 0 {
-            let (escapes, escaped) = self.escapes(masks.backslash);
+            let escaped;
+            (rare, escaped, self.escape) = escapes(masks.backslash, self.escape);
             quote &= !escaped;
-            rare = escapes;
         }
         let mut inside = prefix_xor(quote) ^ self.inside;
         if masks.control & inside != 0 {
@@ -134,33 +137,35 @@ impl Scan {
         }
         self.inside = ((inside as i64) >> 63) as u64;
 
-        let scalar = !(masks.operator | masks.white | masks.quote);
-        let scalar_start = scalar & !(scalar << 1 | self.scalar);
-        self.scalar = scalar >> 63;
+        let scalar_start = masks.scalar & !(masks.scalar << 1 | self.scalar);
+        self.scalar = masks.scalar >> 63;
 
         quote | rare | ((masks.operator | scalar_start) & !inside)
     }
+}
 
-    /// The backslashes that start an escape, and the bytes that are escaped.
-    #[cold]
-    fn escapes(&mut self, backslash: u64) -> (u64, u64) {
-        let mut escapes = 0;
-        let mut escaped = self.escape;
-        let mut left = backslash & !escaped;
-        self.escape = 0;
-        while left != 0 {
-            let first = left & left.wrapping_neg();
-            escapes |= first;
-            escaped |= first << 1;
-            self.escape = first >> 63;
-            left &= !(first | first << 1);
-        }
-        (escapes, escaped)
+/// The backslashes that start an escape, the bytes that are escaped, and 1 if the next block's
+/// first byte is; `escape` is 1 if this block's first byte is.
+#[cold]
+#[inline(never)]
+fn escapes(backslash: u64, mut escape: u64) -> (u64, u64, u64) {
+    let mut escapes = 0;
+    let mut escaped = escape;
+    let mut left = backslash & !escaped;
+    escape = 0;
+    while left != 0 {
+        let first = left & left.wrapping_neg();
+        escapes |= first;
+        escaped |= first << 1;
+        escape = first >> 63;
+        left &= !(first | first << 1);
     }
+    (escapes, escaped, escape)
 }
 
 /// Ends each string at the newline it runs into: from there on, inside and outside change places.
 #[cold]
+#[inline(never)]
 fn close_at_newlines(mut inside: u64, newlines: u64) -> u64 {
     let mut left = newlines;
     while left & inside != 0 {
@@ -203,9 +208,7 @@ impl Simd for Portable {
                 quote: mask(&|byte| byte == b'"'),
                 backslash: mask(&|byte| byte == b'\\'),
                 operator: mask(&|byte| b"{}[]:,\n".contains(&byte)),
-                // A block's missing bytes are white space.
-                white: mask(&|byte| b" \t\r".contains(&byte))
-                    | !mask(&|_| true),
+                scalar: mask(&|byte| !b" \t\r\"{}[]:,\n".contains(&byte)),
                 control: mask(&|byte| byte < 0x20),
             };
             let prefix_xor = |mut bits: u64| {
