@@ -4,6 +4,7 @@ mod index;
 mod number;
 mod path;
 mod walk;
+mod shape;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
@@ -14,6 +15,7 @@ use crate::ledger::Reason;
 use crate::record::LineSink;
 use index::{Index, Portable, SEGMENT_BYTES_MAX, Simd};
 use path::Path;
+use shape::Shapes;
 use walk::{Found, Walked};
 
 /// The instructions a lane uses.
@@ -87,6 +89,7 @@ pub struct FastParser {
     segment_bytes: usize,
     level: Level,
     index: Index,
+    shapes: Shapes,
     bails: [u64; BailReason::COUNT],
 }
 
@@ -98,6 +101,7 @@ impl FastParser {
             segment_bytes: SEGMENT_BYTES_MAX.min(line_bytes_max),
             level,
             index: Index::new(),
+            shapes: Shapes::new(),
             bails: [0; BailReason::COUNT],
         }
     }
@@ -182,8 +186,14 @@ impl FastParser {
                 start = end + 1;
                 at += 1;
                 continue;
+            } else if let Some(walked) = self.shapes.line(simd, text, &self.index, at, &self.path) {
+                Ok(walked)
             } else {
-                walk::line(simd, text, &self.index, at, &self.path, &mut ())
+                let walked = walk::line(simd, text, &self.index, at, &self.path, self.shapes.notes(at));
+                if let Ok(walked) = walked {
+                    self.shapes.keep(&self.index, walked);
+                }
+                walked
             };
             match walked {
                 Ok(Walked { newline, found }) => {
