@@ -146,8 +146,7 @@ impl Scan {
 
 /// The backslashes that start an escape, the bytes that are escaped, and 1 if the next block's
 /// first byte is; `escape` is 1 if this block's first byte is.
-#[cold]
-#[inline(never)]
+#[inline(always)]
 fn escapes(backslash: u64, mut escape: u64) -> (u64, u64, u64) {
     let mut escapes = 0;
     let mut escaped = escape;
@@ -164,8 +163,7 @@ fn escapes(backslash: u64, mut escape: u64) -> (u64, u64, u64) {
 }
 
 /// Ends each string at the newline it runs into: from there on, inside and outside change places.
-#[cold]
-#[inline(never)]
+#[inline(always)]
 fn close_at_newlines(mut inside: u64, newlines: u64) -> u64 {
     let mut left = newlines;
     while left & inside != 0 {
