@@ -10,6 +10,7 @@
 
 pub mod path;
 mod simd;
+pub mod fast;
 #[doc(hidden)]
 pub mod check;
 #[doc(hidden)]
@@ -17,10 +18,12 @@ pub mod samples;
 
 use memchr::memchr;
 
-pub mod fast;
+
+
 
 use crate::key::KeyRef;
 use crate::ledger::Reason;
+use fast::{FastParser, Level};
 
 pub use path::{KeyPath, PathError};
 pub use simd::MEMORY_KEPT_BYTES_MAX;
@@ -47,6 +50,12 @@ pub trait LineSink {
 
 /// Judges lines by one key path. One per parser thread; its buffers are reused from line to line.
 pub struct RecordParser {
+    fast: Option<FastParser>,
+    slow: SlowParser,
+}
+
+/// The reference parser and what it needs to know.
+struct SlowParser {
     path: KeyPath,
     line_bytes_max: usize,
     reference: simd::TapeParser,
@@ -56,28 +65,66 @@ impl RecordParser {
     /// A parser that takes the key from `path` and refuses lines of more than `max_line_bytes`
     /// bytes, line end not counted. Whatever is set, lines of 4 GiB and more are refused.
     pub fn new(path: KeyPath, max_line_bytes: usize) -> Self {
+        RecordParser::with_level(path, max_line_bytes, Level::best())
+    }
+
+    /// [`RecordParser::new`] with the fast lane of this level, or without one if there is no level
+    /// or this CPU does not have it.
+    pub fn with_level(path: KeyPath, max_line_bytes: usize, level: Option<Level>) -> Self {
+        let line_bytes_max = max_line_bytes.min(simd::LINE_BYTES_MAX);
         RecordParser {
-            path,
-            line_bytes_max: max_line_bytes.min(simd::LINE_BYTES_MAX),
-            reference: simd::TapeParser::new(),
+            fast: level.and_then(|level| FastParser::new(&path, line_bytes_max, level)),
+            slow: SlowParser {
+                path,
+                line_bytes_max,
+                reference: simd::TapeParser::new(),
+            },
         }
     }
 
     /// The path the key is taken from.
     pub fn path(&self) -> &KeyPath {
-        &self.path
+        &self.slow.path
     }
 
     /// The longest line that is judged, in bytes.
     pub fn line_bytes_max(&self) -> usize {
-        self.line_bytes_max
+        self.slow.line_bytes_max
     }
 
-    /// Judges one line, given without its `\n`.
+    /// The fast lane, if there is one.
+    pub fn fast(&self) -> Option<&FastParser> {
+        self.fast.as_ref()
+    }
+
+    /// Judges one line, given without its `\n`, by the reference parser.
     ///
     /// The verdict's key borrows from the line or from the parser's buffers.
     #[inline]
     pub fn line<'a>(&'a mut self, line: &'a [u8]) -> Verdict<'a> {
+        self.slow.line(line)
+    }
+
+    /// Judges the lines of `chunk` into `sink`, in order, and returns how many there were.
+    ///
+    /// Lines end at `\n`; the last one may lack it, and nothing behind the last `\n` is no line.
+    pub fn chunk<K: LineSink>(&mut self, chunk: &[u8], sink: &mut K) -> u64 {
+        let RecordParser { fast, slow } = self;
+        let mut judge = |line: &[u8], sink: &mut K| match slow.line(line) {
+            Verdict::Counted(key) => sink.counted(key),
+            Verdict::Dropped(reason) => sink.dropped(reason, line),
+        };
+        let lines = match fast {
+            Some(fast) => fast.chunk(chunk, &mut judge, sink),
+            None => each_line(chunk, |line| judge(line, sink)),
+        };
+        self.slow.reference.shrink();
+        lines
+    }
+}
+
+impl SlowParser {
+    fn line<'a>(&'a mut self, line: &'a [u8]) -> Verdict<'a> {
         if line.len() > self.line_bytes_max {
             Verdict::Dropped(Reason::Oversize)
         } else if is_blank(line) {
@@ -86,35 +133,19 @@ impl RecordParser {
             self.reference.record(self.path.segments(), line)
         }
     }
-
-    /// Judges the lines of `chunk` into `sink`, in order, and returns how many there were.
-    ///
-    /// Lines end at `\n`; the last one may lack it, and nothing behind the last `\n` is no line.
-    pub fn chunk(&mut self, chunk: &[u8], sink: &mut impl LineSink) -> u64 {
-        let mut lines = 0;
-        let mut rest = chunk;
-        while !rest.is_empty() {
-            // A faster lane goes here: it takes what it can from the front of `rest` and leaves the
-            // first line that it has no verdict for to the reference parser below.
-            let (line, behind) = cut_line(rest);
-            match self.line(line) {
-                Verdict::Counted(key) => sink.counted(key),
-                Verdict::Dropped(reason) => sink.dropped(reason, line),
-            }
-            lines += 1;
-            rest = behind;
-        }
-        self.reference.shrink();
-        lines
-    }
 }
 
-/// Cuts the first line off: the line without its `\n`, and what is behind it.
-fn cut_line(bytes: &[u8]) -> (&[u8], &[u8]) {
-    match memchr(b'\n', bytes) {
-        Some(end) => (&bytes[..end], &bytes[end + 1..]),
-        None => (bytes, &[]),
+/// Gives each line of a chunk, without its `\n`; returns how many there were.
+fn each_line(chunk: &[u8], mut judge: impl FnMut(&[u8])) -> u64 {
+    let mut lines = 0;
+    let mut rest = chunk;
+    while !rest.is_empty() {
+        let end = memchr(b'\n', rest).unwrap_or(rest.len());
+        judge(&rest[..end]);
+        rest = rest.get(end + 1..).unwrap_or_default();
+        lines += 1;
     }
+    lines
 }
 
 /// Whether a line has nothing but JSON white space in it.

@@ -1,169 +1,264 @@
-//! The fast lane.
+//! The fast lane: whole chunks of lines at once, in front of the reference parser.
+//!
+//! [`FastParser::chunk`] cuts a chunk into *segments* of whole lines that fit the first-level
+//! cache. For each it builds an index of all bytes that mean something, across all lines (see
+//! `index`), and then judges line after line by the index: by what it remembers of lines of the
+//! same shape (`shape`), else by a validating walk (`walk`). What stands in strings and what is
+//! white space is not looked at again.
+//!
+//! Every line is validated whole: structure, literals, numbers, escapes, UTF-8. The lane is held to
+//! one rule: it never accepts what the reference parser would refuse, and never gives another key.
+//! Where it is not sure it *bails*: the line goes to the slow parser, and the lane goes on with the
+//! next one. Each bail is counted under its [`BailReason`]. Where nearly all lines bail, the lane
+//! rests: it leaves whole segments to the slow parser and tries again later.
+//!
+//! Bounds, besides those in `index` and `shape`:
+//!
+//! - `segment <= SEGMENT_BYTES_MAX = 16 KiB`, and `segment <= line_bytes_max`: so no line in a
+//!   segment is oversize. A line longer than a segment goes to the slow parser.
+//! - A segment ends in a newline, so a position is never the last byte but at the last newline.
+//! - Memory: the index, `3 * SLOTS_MAX` bytes, and four shapes; nothing grows with the input but
+//!   the buffer for a key with escapes, up to a segment.
+//!
+//! On *orders* (71-byte lines, see `benches/parse_lane.rs`) the calls of a parser per line take
+//! several times as long as the bytes do; indexing across lines is what the speed comes from.
 
 mod index;
-mod number;
-mod path;
-mod walk;
-mod shape;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod walk;
+mod escape;
+mod number;
+mod path;
+mod shape;
+#[doc(hidden)]
+pub mod check;
+
+use memchr::{memchr, memrchr};
 
 use crate::key::{KeyKind, KeyRef};
 use crate::ledger::Reason;
-use crate::record::LineSink;
-use index::{Index, Portable, SEGMENT_BYTES_MAX, Simd};
+use crate::record::{LineSink, each_line};
+use crate::record::path::KeyPath;
+use index::{Index, Portable, SEGMENT_BYTES_MAX, SLOTS_MAX, Simd};
 use path::Path;
-use shape::Shapes;
-use walk::{Found, Walked};
+use shape::{Draft, Shapes};
+use walk::Found;
 
 /// The instructions a lane uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// A byte at a time; for the tests.
+    /// Those every machine has, a byte at a time: slower than no lane, the measure in tests.
     Portable,
-    /// AVX2.
+    /// AVX2, BMI and carry-less multiply.
     Avx2,
-    /// AVX-512.
+    /// AVX-512 F, BW, VL, VBMI and VBMI2.
     Avx512,
 }
 
 impl Level {
-    /// The levels this CPU has, slowest first.
-    pub fn available() -> Vec<Level> {
-        let mut levels = vec![Level::Portable];
-        #[cfg(target_arch = "x86_64")]
-        {
-            levels.extend(avx2::Avx2::detect().map(|_| Level::Avx2));
-            levels.extend(avx512::Avx512::detect().map(|_| Level::Avx512));
+    /// Every level, slowest first.
+    pub const ALL: [Level; 3] = [Level::Portable, Level::Avx2, Level::Avx512];
+
+    /// The fastest level of this CPU that is faster than no lane, if there is one.
+    pub fn best() -> Option<Level> {
+        [Level::Avx512, Level::Avx2].into_iter().find(|level| level.is_available())
+    }
+
+    /// Whether this CPU has the instructions.
+    pub fn is_available(self) -> bool {
+        Instructions::detect(self).is_some()
+    }
+}
+
+/// A level, and the proof that the CPU has it.
+#[derive(Clone, Copy)]
+enum Instructions {
+    Portable(Portable),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Avx512),
+}
+
+impl Instructions {
+    fn detect(level: Level) -> Option<Instructions> {
+        match level {
+            Level::Portable => Some(Instructions::Portable(Portable)),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => avx2::Avx2::detect().map(Instructions::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => avx512::Avx512::detect().map(Instructions::Avx512),
+            #[cfg(not(target_arch = "x86_64"))]
+            Level::Avx2 | Level::Avx512 => None,
         }
-        levels
     }
 }
 
 /// Why a line was left to the slow parser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum BailReason {
     /// Longer than a segment.
     Long,
-    /// The last line, without its newline.
+    /// The last line, and without a newline.
     Unended,
+    /// The lane rested.
+    Resting,
     /// Not UTF-8.
     Utf8,
     /// No object at the top.
     NoObject,
     /// Nested deeper than the walk goes.
     Depth,
-    /// A string that does not end, or with a control character.
+    /// A string that does not end, or with a control character in it.
     String,
     /// An escape that is none.
     Escape,
-    /// A surrogate escape.
+    /// An escaped surrogate.
     Surrogate,
-    /// A name with an escape.
-    EscapedName,
-    /// The key is a string with an escape.
-    EscapedKey,
-    /// The path leads into an array.
-    ArrayOnPath,
-    /// Not a number.
+    /// A number that is none.
     Number,
-    /// Not a literal.
+    /// A literal that is none.
     Literal,
     /// No value where one has to be.
     Value,
-    /// Brackets, commas, colons.
+    /// A bracket, comma, colon or name that is missing or too much.
     Structure,
 }
 
 impl BailReason {
-    /// How many there are.
-    pub const COUNT: usize = BailReason::Structure as usize + 1;
+    /// Every reason, in the order of [`FastParser::bails`].
+    pub const ALL: [BailReason; 13] = [
+        BailReason::Long,
+        BailReason::Unended,
+        BailReason::Resting,
+        BailReason::Utf8,
+        BailReason::NoObject,
+        BailReason::Depth,
+        BailReason::String,
+        BailReason::Escape,
+        BailReason::Surrogate,
+        BailReason::Number,
+        BailReason::Literal,
+        BailReason::Value,
+        BailReason::Structure,
+    ];
 }
 
-/// The fast lane.
+/// Judges lines by one key path, as fast as the machine allows.
 pub struct FastParser {
+    instructions: Instructions,
     path: Path,
-    segment_bytes: usize,
-    level: Level,
+    /// The longest segment, in bytes.
+    segment_bytes_max: usize,
     index: Index,
     shapes: Shapes,
-    bails: [u64; BailReason::COUNT],
+    draft: Draft,
+    /// The last key with escapes, resolved.
+    resolved: Vec<u8>,
+    rest: Rest,
+    bails: [u64; BailReason::ALL.len()],
 }
 
 impl FastParser {
-    /// For tests.
-    pub fn new(names: &[&[u8]], line_bytes_max: usize, level: Level) -> FastParser {
-        FastParser {
-            path: Path::new(names.iter().copied()),
-            segment_bytes: SEGMENT_BYTES_MAX.min(line_bytes_max),
-            level,
+    /// A lane that takes the key from `path` and whose slow parser refuses lines of more than
+    /// `line_bytes_max` bytes; nothing if the CPU has not the instructions.
+    pub fn new(path: &KeyPath, line_bytes_max: usize, level: Level) -> Option<FastParser> {
+        Some(FastParser {
+            instructions: Instructions::detect(level)?,
+            path: Path::new(path),
+            segment_bytes_max: SEGMENT_BYTES_MAX.min(line_bytes_max),
             index: Index::new(),
             shapes: Shapes::new(),
-            bails: [0; BailReason::COUNT],
-        }
+            draft: Draft::default(),
+            resolved: Vec::new(),
+            rest: Rest::default(),
+            bails: [0; BailReason::ALL.len()],
+        })
     }
 
-    /// The lines left to the slow parser, by [`BailReason`].
-    pub fn bails(&self) -> &[u64; BailReason::COUNT] {
-        &self.bails
+    /// The lines left to the slow parser so far, by reason.
+    pub fn bails(&self) -> impl Iterator<Item = (BailReason, u64)> {
+        BailReason::ALL.into_iter().zip(self.bails)
     }
 
-    /// Parses a chunk of whole lines.
+    /// Judges the lines of `chunk` into `sink`, in order, and returns how many there were.
+    ///
+    /// Lines end at `\n`; the last one may lack it, and nothing behind the last `\n` is no line.
+    /// `slow` judges a line (without its `\n`) that the lane leaves to it.
     pub fn chunk<K: LineSink>(
         &mut self,
         chunk: &[u8],
         slow: &mut impl FnMut(&[u8], &mut K),
         sink: &mut K,
-    ) {
-        match self.level {
-            Level::Portable => Portable.run(|| self.segments(Portable, chunk, slow, sink)),
+    ) -> u64 {
+        // Each arm is a copy of the lane, compiled for the level's instructions.
+        match self.instructions {
+            Instructions::Portable(simd) => self.segments(simd, chunk, slow, sink),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => {
-                let simd = avx2::Avx2::detect().expect("checked");
-                simd.run(#[inline(always)] || self.segments(simd, chunk, slow, sink));
-            }
+            Instructions::Avx2(simd) => simd.run(
+                #[inline(always)]
+                || self.segments(simd, chunk, slow, sink),
+            ),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => {
-                let simd = avx512::Avx512::detect().expect("checked");
-                simd.run(#[inline(always)] || self.segments(simd, chunk, slow, sink));
-            }
+            Instructions::Avx512(simd) => simd.run(
+                #[inline(always)]
+                || self.segments(simd, chunk, slow, sink),
+            ),
         }
     }
 
+    /// Cuts the chunk into segments and judges their lines.
     #[inline(always)]
     fn segments<S: Simd, K: LineSink>(
         &mut self,
         simd: S,
-        mut rest: &[u8],
+        chunk: &[u8],
         slow: &mut impl FnMut(&[u8], &mut K),
         sink: &mut K,
-    ) {
+    ) -> u64 {
+        let mut lines = 0;
+        let mut rest = chunk;
         while !rest.is_empty() {
-            let window = &rest[..rest.len().min(self.segment_bytes)];
-            if let Some(last) = memchr::memrchr(b'\n', window) {
+            let window = &rest[..rest.len().min(self.segment_bytes_max)];
+            if let Some(last) = memrchr(b'\n', window) {
                 let (text, behind) = rest.split_at(last + 1);
-                self.segment(simd, text, slow, sink);
                 rest = behind;
+                lines += if self.rest.is_over() {
+                    self.segment(simd, text, slow, sink)
+                } else {
+                    self.skip(text, slow, sink)
+                };
                 continue;
             }
-            let (line, behind) = match memchr::memchr(b'\n', rest) {
-                Some(end) => {
-                    self.bails[BailReason::Long as usize] += 1;
-                    (&rest[..end], &rest[end + 1..])
-                }
-                None => {
-                    self.bails[BailReason::Unended as usize] += 1;
-                    (rest, &rest[rest.len()..])
-                }
+            let (reason, line, behind) = match memchr(b'\n', rest) {
+                Some(end) => (BailReason::Long, &rest[..end], &rest[end + 1..]),
+                None => (BailReason::Unended, rest, &rest[rest.len()..]),
             };
-            slow(line, sink);
             rest = behind;
+            lines += 1;
+            self.bails[reason as usize] += 1;
+            slow(line, sink);
         }
+        lines
     }
 
+    /// Leaves the lines of a segment to the slow parser; returns how many there are.
+    #[cold]
+    fn skip<K: LineSink>(
+        &mut self,
+        text: &[u8],
+        slow: &mut impl FnMut(&[u8], &mut K),
+        sink: &mut K,
+    ) -> u64 {
+        let lines = each_line(text, |line| slow(line, sink));
+        self.bails[BailReason::Resting as usize] += lines;
+        lines
+    }
+
+    /// Judges the lines of a segment, returns how many there are.
     #[inline(always)]
     fn segment<S: Simd, K: LineSink>(
         &mut self,
@@ -171,84 +266,202 @@ impl FastParser {
         text: &[u8],
         slow: &mut impl FnMut(&[u8], &mut K),
         sink: &mut K,
-    ) {
+    ) -> u64 {
         let is_ascii = simd.index(text, &mut self.index);
-        let mut invalid = if is_ascii { usize::MAX } else { first_invalid(text, 0) };
+        let segment = Segment { simd, text, index: &self.index };
+        let len = self.index.len;
+        let mut lines = 0;
+        let mut bails = 0;
         let mut at = 0;
-        let mut start = 0;
-        while at < self.index.len {
-            let walked = if invalid != usize::MAX && invalid < line_end(&self.index, at).1 {
-                invalid = first_invalid(text, line_end(&self.index, at).1 + 1);
-                Err(BailReason::Utf8)
-            } else if self.index.kinds[at] == b'\n' {
-                let end = self.index.positions[at] as usize;
-                sink.dropped(Reason::Blank, &text[start..end]);
-                start = end + 1;
-                at += 1;
-                continue;
-            } else if let Some(walked) = self.shapes.line(simd, text, &self.index, at, &self.path) {
-                Ok(walked)
-            } else {
-                let walked = walk::line(simd, text, &self.index, at, &self.path, self.shapes.notes(at));
-                if let Ok(walked) = walked {
-                    self.shapes.keep(&self.index, walked);
+        while at < len {
+            // Up to slot `end`, where a line starts or the segment ends, all is UTF-8.
+            let end = if is_ascii { len } else { segment.utf8_end(at) };
+            while at < end {
+                let run = self.shapes.run(segment, at, end, sink);
+                at = run.0;
+                lines += run.1;
+                if at >= end {
+                    break;
                 }
-                walked
-            };
-            match walked {
-                Ok(Walked { newline, found }) => {
-                    let end = self.index.positions[newline] as usize;
-                    match found {
-                        Found::Scalar(slot) => sink.counted(key(simd, text, &self.index, slot)),
-                        Found::Nothing => sink.dropped(Reason::Missing, &text[start..end]),
-                        Found::Escaped => {
-                            self.bails[BailReason::EscapedKey as usize] += 1;
-                            slow(&text[start..end], sink);
+                lines += 1;
+                if segment.kinds()[at] == b'\n' {
+                    sink.dropped(Reason::Blank, segment.line(at, at));
+                    at += 1;
+                    continue;
+                }
+                let newline = match walk::line(segment, at, &self.path, self.draft.start(at)) {
+                    Ok(walked) => {
+                        self.shapes.keep(segment, &self.path, walked, &self.draft);
+                        match walked.found {
+                            Found::Nothing => {
+                                sink.dropped(Reason::Missing, segment.line(at, walked.newline));
+                            }
+                            Found::Scalar(slot) => sink.counted(segment.key(slot)),
+                            Found::Escaped(slot) => {
+                                escape::resolve(segment.escaped(slot), &mut self.resolved);
+                                let bytes = &self.resolved;
+                                sink.counted(KeyRef { kind: KeyKind::String, bytes });
+                            }
                         }
+                        walked.newline
                     }
-                    at = newline + 1;
-                    start = end + 1;
-                }
-                Err(reason) => {
-                    let (newline, end) = line_end(&self.index, at);
-                    self.bails[reason as usize] += 1;
-                    slow(&text[start..end], sink);
-                    at = newline + 1;
-                    start = end + 1;
-                }
+                    Err(reason) => {
+                        let newline = segment.newline(at);
+                        bails += 1;
+                        self.bails[reason as usize] += 1;
+                        slow(segment.line(at, newline), sink);
+                        newline
+                    }
+                };
+                at = newline + 1;
+            }
+            if at < len {
+                let newline = segment.newline(at);
+                lines += 1;
+                bails += 1;
+                self.bails[BailReason::Utf8 as usize] += 1;
+                slow(segment.line(at, newline), sink);
+                at = newline + 1;
             }
         }
+        self.rest.after(lines, bails);
+        lines
     }
 }
 
-/// The key of the value at this slot.
-#[inline(always)]
-fn key<'a, S: Simd>(simd: S, text: &'a [u8], index: &Index, slot: usize) -> KeyRef<'a> {
-    let start = index.positions[slot] as usize;
-    let next = index.positions[slot + 1] as usize;
-    match index.kinds[slot] {
-        b'"' => KeyRef { kind: KeyKind::String, bytes: &text[start + 1..next] },
-        b'0' => {
-            let end = number::end(simd, text, start, next).expect("the walk has checked it");
-            KeyRef { kind: KeyKind::Number, bytes: &text[start..end] }
+/// When to leave segments to the slow parser.
+///
+/// A line that bails costs the lane's work in vain, up to a fifth of the slow parser's. Where three
+/// of four lines bail, the lane rests for 1 segment, then 2, 4 and so on up to 32, and is tried
+/// with one between: so it costs a hostile input a hundredth in the long run.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rest {
+    /// The segments still to skip.
+    left: u32,
+    /// The segments to skip next time, less one; `< REST_SEGMENTS_MAX`.
+    next: u32,
+}
+
+/// The longest rest, in segments.
+const REST_SEGMENTS_MAX: u32 = 32;
+
+impl Rest {
+    /// Whether the next segment is the lane's.
+    fn is_over(&mut self) -> bool {
+        if self.left == 0 {
+            return true;
         }
-        b't' => KeyRef::boolean(true),
-        b'f' => KeyRef::boolean(false),
-        _ => KeyRef::null(),
+        self.left -= 1;
+        false
+    }
+
+    /// Says how a segment went.
+    fn after(&mut self, lines: u64, bails: u64) {
+        if bails * 4 < lines * 3 {
+            self.next = 0;
+        } else {
+            self.left = self.next + 1;
+            self.next = (2 * self.next + 1).min(REST_SEGMENTS_MAX - 1);
+        }
     }
 }
 
-/// The newline of the line that slot `at` is of: its slot and its position.
-fn line_end(index: &Index, at: usize) -> (usize, usize) {
-    let len = memchr::memchr(b'\n', &index.kinds[at..index.len]).expect("a segment ends in a newline");
-    (at + len, index.positions[at + len] as usize)
+/// A segment and its index.
+#[derive(Clone, Copy)]
+struct Segment<'a, S> {
+    simd: S,
+    /// Whole lines; ends in a newline.
+    text: &'a [u8],
+    index: &'a Index,
 }
 
-/// The first byte from `start` on that is not UTF-8, `usize::MAX` if all is.
-#[cold]
-fn first_invalid(text: &[u8], start: usize) -> usize {
-    match simdutf8::compat::from_utf8(&text[start..]) {
-        Ok(_) => usize::MAX,
-        Err(error) => start + error.valid_up_to(),
+impl<'a, S: Simd> Segment<'a, S> {
+    #[inline(always)]
+    fn kinds(self) -> &'a [u8; SLOTS_MAX] {
+        &self.index.kinds
+    }
+
+    #[inline(always)]
+    fn position(self, slot: usize) -> usize {
+        self.index.positions[slot] as usize
+    }
+
+    /// The slot of the newline of the line that slot `at` is of.
+    fn newline(self, at: usize) -> usize {
+        let len = memchr(b'\n', &self.kinds()[at..self.index.len]);
+        at + len.expect("a segment ends in a newline, and a newline is a slot")
+    }
+
+    /// The line from its first slot to its newline's, without that.
+    #[inline(always)]
+    fn line(self, first: usize, newline: usize) -> &'a [u8] {
+        let start = if first == 0 { 0 } else { self.position(first - 1) + 1 };
+        &self.text[start..self.position(newline)]
+    }
+
+    /// The end of the number or literal at this slot, if it is one and then only white space up to
+    /// the next slot.
+    #[inline(always)]
+    fn scalar(self, slot: usize) -> Option<usize> {
+        let (start, next) = (self.position(slot), self.position(slot + 1));
+        let literal: &[u8] = match self.kinds()[slot] {
+            b'0' => return number::end(self.simd, self.text, start, next),
+            b't' => b"true",
+            b'f' => b"false",
+            _ => b"null",
+        };
+        let behind = self.text[start..next].strip_prefix(literal)?;
+        is_white(behind).then_some(next - behind.len())
+    }
+
+    /// The key that the value at this slot is; it has been checked and has no escapes.
+    #[inline(always)]
+    fn key(self, slot: usize) -> KeyRef<'a> {
+        let start = self.position(slot);
+        match self.kinds()[slot] {
+            b'"' => KeyRef {
+                kind: KeyKind::String,
+                bytes: &self.text[start + 1..self.position(slot + 1)],
+            },
+            b'0' => {
+                let end = self.scalar(slot).expect("a number has been checked");
+                KeyRef { kind: KeyKind::Number, bytes: &self.text[start..end] }
+            }
+            b't' => KeyRef::boolean(true),
+            b'f' => KeyRef::boolean(false),
+            _ => KeyRef::null(),
+        }
+    }
+
+    /// The inside of the string at this slot; it has been checked and has escapes.
+    fn escaped(self, slot: usize) -> &'a [u8] {
+        let mut close = slot + 1;
+        while self.kinds()[close] == b'\\' {
+            close += 1;
+        }
+        &self.text[self.position(slot) + 1..self.position(close)]
+    }
+
+    /// The first slot of the first line that is not UTF-8, from the line whose first slot is `at`
+    /// on; `index.len` if there is none.
+    #[cold]
+    fn utf8_end(self, at: usize) -> usize {
+        let start = if at == 0 { 0 } else { self.position(at - 1) + 1 };
+        let Err(error) = simdutf8::compat::from_utf8(&self.text[start..]) else {
+            return self.index.len;
+        };
+        let invalid = start + error.valid_up_to();
+        let slots = &self.index.positions[..self.index.len];
+        let behind = slots.partition_point(|&position| (position as usize) < invalid);
+        memrchr(b'\n', &self.kinds()[..behind]).map_or(0, |newline| newline + 1)
     }
 }
+
+/// Whether there is nothing but white space.
+#[inline(always)]
+fn is_white(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+}
+
+#[cfg(test)]
+mod tests;

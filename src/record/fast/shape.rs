@@ -1,168 +1,135 @@
 //! The shape cache: what a walk found out, kept for the next line like it.
 //!
-//! Two lines of the same *shape* have the same kinds of slots in the same order. All that the walk
-//! concludes from kinds is then true of both, and what is left to check are the names that decide
-//! about the path, the numbers and the literals. If each name still is or is not the path's step
-//! as it was, the value is at the same slot.
+//! Two lines have the same *shape* when their slots are of the same kinds in the same order. All
+//! that the walk concludes from kinds is then true of both. Left to check are the numbers, the
+//! literals, and the names that decide about the path: if each of these still is or is not the
+//! path's step as it was, the value is at the same slot. Lines with escapes have no shape.
 //!
-//! Bounds: a shape has `1 <= len <= SHAPE_SLOTS_MAX` slots, of which the last and no other is a
-//! newline. So where all but the last have been found equal, the index goes on, and the window of
-//! 64 kinds at the next slot is inside it (see [`super::index`]).
+//! Bounds: a shape has `1 <= len <= SLOTS_KEPT_MAX` slots, of which the last and no other is a
+//! newline. So while all slots but the last have been found equal, the index goes on, and the
+//! window of 64 kinds at the next slot is inside it (see [`super::index`]); and a line that fits
+//! has exactly `len` slots.
 
-use super::index::{Index, Simd};
-use super::number;
+use super::Segment;
+use super::index::Simd;
 use super::path::Path;
-use super::walk::{Found, Notes, Walked, literal};
+use super::walk::{Found, Notes, Walked};
+use crate::ledger::Reason;
+use crate::record::LineSink;
 
 /// The most slots of a shape that is kept.
-const SHAPE_SLOTS_MAX: usize = 256;
+const SLOTS_KEPT_MAX: usize = 256;
 
-/// The shapes kept.
+/// The shapes kept. A stream of more shapes than this, well mixed, is walked.
 const SHAPES: usize = 4;
 
 /// The shapes seen last.
 pub(super) struct Shapes {
-    shapes: Box<[Shape; SHAPES]>,
-    /// The shape that fitted last.
+    shapes: [Shape; SHAPES],
+    /// The shape that fitted last, `< SHAPES`.
     recent: usize,
-    /// The shape to forget for a new one.
+    /// The shape to forget for a new one, `< SHAPES`.
     oldest: usize,
 }
 
-/// A shape, and what is left to check of a line that has it.
+/// A shape, and what is left to check of a line that has it. Slots count from the line's first.
 struct Shape {
-    /// The number of slots; 0 for a shape that nothing has.
+    /// The number of slots; 0 for a shape that no line has.
     len: usize,
-    kinds: [u8; SHAPE_SLOTS_MAX],
+    kinds: Box<[u8; SLOTS_KEPT_MAX]>,
     names: Vec<Name>,
-    /// The numbers and literals, each by its slot, counted from the line's first.
+    /// The numbers and literals.
     scalars: Vec<u16>,
-    /// The slot of the value on the path.
+    /// The value on the path.
     value: Option<u16>,
-    /// Whether a line like it has to be walked all the same.
-    is_unusual: bool,
-    first: usize,
 }
 
 /// A name that decides about the path.
-#[derive(Clone, Copy)]
 struct Name {
-    /// Its slot, counted from the line's first.
     slot: u16,
-    level: u16,
     is_step: bool,
+    /// A bit for each byte of `step` to compare, from the lowest without a gap.
+    mask: u32,
+    /// The step it is or is not.
+    step: [u8; 32],
 }
 
 impl Shapes {
     pub(super) fn new() -> Shapes {
-        let shape = || Shape {
+        let shapes = std::array::from_fn(|_| Shape {
             len: 0,
-            kinds: [0; SHAPE_SLOTS_MAX],
+            kinds: Box::new([0; SLOTS_KEPT_MAX]),
             names: Vec::new(),
             scalars: Vec::new(),
             value: None,
-            is_unusual: false,
-            first: 0,
-        };
-        Shapes {
-            shapes: Box::new([(); SHAPES].map(|()| shape())),
-            recent: 0,
-            oldest: 0,
-        }
+        });
+        Shapes { shapes, recent: 0, oldest: 0 }
     }
 
-    /// What a walk of the line whose first slot is `first` would find, if the line has a shape that
-    /// is known and nothing in it is wrong.
+    /// Judges lines from the one whose first slot is `at` on, as long as they are valid and of one
+    /// known shape, up to slot `end`, where a line starts. Returns the slot behind the last of
+    /// them, and how many there were.
     #[inline(always)]
-    pub(super) fn line<S: Simd>(
+    pub(super) fn run<S: Simd>(
         &mut self,
-        simd: S,
-        text: &[u8],
-        index: &Index,
-        first: usize,
-        path: &Path,
-    ) -> Option<Walked> {
-        let recent = &self.shapes[self.recent];
-        if recent.fits(simd, index, first) {
-            return recent.line(simd, text, index, first, path);
-        }
-        for (at, shape) in self.shapes.iter().enumerate() {
-            if at != self.recent && shape.fits(simd, index, first) {
-                self.recent = at;
-                return shape.line(simd, text, index, first, path);
+        segment: Segment<'_, S>,
+        at: usize,
+        end: usize,
+        sink: &mut impl LineSink,
+    ) -> (usize, u64) {
+        if !self.shapes[self.recent].fits(segment, at) {
+            match self.shapes.iter().position(|shape| shape.fits(segment, at)) {
+                Some(known) => self.recent = known,
+                None => return (at, 0),
             }
         }
-        None
+        self.shapes[self.recent].run(segment, at, end, sink)
     }
 
-    /// A shape to take the notes of the walk of the line whose first slot is `first`.
-    pub(super) fn notes(&mut self, first: usize) -> &mut impl Notes {
-        let shape = &mut self.shapes[self.oldest];
-        shape.len = 0;
-        shape.names.clear();
-        shape.scalars.clear();
-        shape.is_unusual = false;
-        shape.first = first;
-        shape
-    }
-
-    /// Keeps the shape that took the notes of the walk.
-    pub(super) fn keep(&mut self, index: &Index, walked: Walked) {
-        let shape = &mut self.shapes[self.oldest];
-        let len = walked.newline + 1 - shape.first;
-        if shape.is_unusual || len > SHAPE_SLOTS_MAX {
+    /// Keeps the shape of a line, from the walk of it and the notes on that.
+    pub(super) fn keep<S: Simd>(&mut self, segment: Segment<'_, S>, path: &Path, walked: Walked, draft: &Draft) {
+        let len = walked.newline + 1 - draft.first;
+        if draft.is_unusual || len > SLOTS_KEPT_MAX {
             return;
         }
-        shape.len = len;
-        shape.kinds[..len].copy_from_slice(&index.kinds[shape.first..][..len]);
+        let shape = &mut self.shapes[self.oldest];
+        // `len` bounds every slot, so they all fit `u16`.
+        let slot = |slot: usize| (slot - draft.first) as u16;
+        shape.len = 0;
+        shape.names.clear();
+        for &(name, level, is_step) in &draft.names {
+            let Some((step, mask)) = path.window(level) else {
+                return;
+            };
+            shape.names.push(Name { slot: slot(name), is_step, mask, step });
+        }
+        shape.scalars.clear();
+        shape.scalars.extend(draft.scalars.iter().map(|&scalar| slot(scalar)));
+        shape.kinds[..len].copy_from_slice(&segment.kinds()[draft.first..][..len]);
         shape.value = match walked.found {
-            Found::Scalar(slot) => Some((slot - shape.first) as u16),
-            Found::Nothing | Found::Escaped => None,
+            Found::Scalar(value) => Some(slot(value)),
+            Found::Nothing | Found::Escaped(_) => None,
         };
+        shape.len = len;
         self.recent = self.oldest;
         self.oldest = (self.oldest + 1) % SHAPES;
     }
 }
 
-impl Notes for Shape {
-    fn name(&mut self, slot: usize, level: usize, is_step: bool) {
-        let slot = slot - self.first;
-        if slot >= SHAPE_SLOTS_MAX {
-            self.is_unusual = true;
-            return;
-        }
-        self.names.push(Name { slot: slot as u16, level: level as u16, is_step });
-    }
-
-    fn scalar(&mut self, slot: usize) {
-        let slot = slot - self.first;
-        if slot >= SHAPE_SLOTS_MAX {
-            self.is_unusual = true;
-            return;
-        }
-        self.scalars.push(slot as u16);
-    }
-
-    fn unusual(&mut self) {
-        self.is_unusual = true;
-    }
-}
-
 impl Shape {
-    /// Whether the slots of the line are of these kinds.
+    /// Whether the line whose first slot is `at` has this shape.
     #[inline(always)]
-    fn fits<S: Simd>(&self, simd: S, index: &Index, first: usize) -> bool {
-        if self.len == 0 {
+    fn fits<S: Simd>(&self, segment: Segment<'_, S>, mut at: usize) -> bool {
+        let mut left = self.len;
+        if left == 0 {
             return false;
         }
         let (windows, _) = self.kinds.as_chunks::<64>();
-        let mut left = self.len;
-        let mut at = first;
         for window in windows {
-            let Some(kinds) = index.kinds[at..].first_chunk::<64>() else {
+            let Some(kinds) = segment.kinds()[at..].first_chunk::<64>() else {
                 return false;
             };
-            let differing = simd.differing64(kinds, window);
+            let differing = segment.simd.differing64(kinds, window);
             if left <= 64 {
                 return differing << (64 - left) == 0;
             }
@@ -175,30 +142,99 @@ impl Shape {
         false
     }
 
-    /// Checks what the kinds do not tell.
+    /// [`Shapes::run`] of this shape, which the first line has.
     #[inline(always)]
-    fn line<S: Simd>(&self, simd: S, text: &[u8], index: &Index, first: usize, path: &Path) -> Option<Walked> {
-        let positions = &*index.positions;
+    fn run<S: Simd>(
+        &self,
+        segment: Segment<'_, S>,
+        mut at: usize,
+        end: usize,
+        sink: &mut impl LineSink,
+    ) -> (usize, u64) {
+        let mut lines = 0;
+        while self.names_agree(segment, at) && self.scalars_agree(segment, at) {
+            let behind = at + self.len;
+            match self.value {
+                Some(slot) => sink.counted(segment.key(at + slot as usize)),
+                None => sink.dropped(Reason::Missing, segment.line(at, behind - 1)),
+            }
+            lines += 1;
+            at = behind;
+            if at >= end || !self.fits(segment, at) {
+                break;
+            }
+        }
+        (at, lines)
+    }
+
+    /// Whether each name that decides about the path decides as it did.
+    #[inline(always)]
+    fn names_agree<S: Simd>(&self, segment: Segment<'_, S>, at: usize) -> bool {
         for name in &self.names {
-            let quote = positions[first + name.slot as usize] as usize;
-            if path.is_step(simd, name.level as usize, text, quote) != name.is_step {
-                return None;
-            }
-        }
-        for &slot in &self.scalars {
-            let slot = first + slot as usize;
-            let (start, next) = (positions[slot] as usize, positions[slot + 1] as usize);
-            let is_valid = match index.kinds[slot] {
-                b'0' => number::end(simd, text, start, next).is_some(),
-                _ => literal(&text[start..next]),
+            let quote = segment.position(at + name.slot as usize);
+            let Some(window) = segment.text[quote + 1..].first_chunk::<32>() else {
+                return false;
             };
-            if !is_valid {
-                return None;
+            let is_step = segment.simd.differing32(window, &name.step) & name.mask == 0;
+            if is_step != name.is_step {
+                return false;
             }
         }
-        Some(Walked {
-            newline: first + self.len - 1,
-            found: self.value.map_or(Found::Nothing, |slot| Found::Scalar(first + slot as usize)),
-        })
+        true
+    }
+
+    /// Whether the numbers and literals are any.
+    #[inline(always)]
+    fn scalars_agree<S: Simd>(&self, segment: Segment<'_, S>, at: usize) -> bool {
+        self.scalars.iter().all(|&slot| segment.scalar(at + slot as usize).is_some())
+    }
+}
+
+/// The notes on a walk. Slots count from the segment's first.
+#[derive(Default)]
+pub(super) struct Draft {
+    /// The line's first slot.
+    first: usize,
+    /// Slot, level, and whether it is the step.
+    names: Vec<(usize, usize, bool)>,
+    scalars: Vec<usize>,
+    is_unusual: bool,
+}
+
+impl Draft {
+    /// Takes notes on the line whose first slot is `first`.
+    pub(super) fn start(&mut self, first: usize) -> &mut Draft {
+        self.first = first;
+        self.names.clear();
+        self.scalars.clear();
+        self.is_unusual = false;
+        self
+    }
+
+    /// Whether there is room for another note; what has no room is not worth one.
+    fn has_room(&mut self, slot: usize) -> bool {
+        self.is_unusual |= slot - self.first >= SLOTS_KEPT_MAX;
+        !self.is_unusual
+    }
+}
+
+impl Notes for Draft {
+    #[inline(always)]
+    fn name(&mut self, slot: usize, level: usize, is_step: bool) {
+        if self.has_room(slot) {
+            self.names.push((slot, level, is_step));
+        }
+    }
+
+    #[inline(always)]
+    fn scalar(&mut self, slot: usize) {
+        if self.has_room(slot) {
+            self.scalars.push(slot);
+        }
+    }
+
+    #[inline(always)]
+    fn escape(&mut self) {
+        self.is_unusual = true;
     }
 }

@@ -1,31 +1,31 @@
 //! The validating walk: one line's slots in, its key out, or a reason to ask the slow parser.
 //!
 //! The walk reads the kinds of the slots as a grammar and looks into the text only where a slot
-//! cannot tell: the rest of a literal, a number, an escape, a name on the key's path. It refuses
-//! everything it is not sure of, so what it lets through is valid, apart from UTF-8, which
+//! cannot tell: the rest of a literal, a number, an escape, a name that decides about the path. It
+//! refuses everything it is not sure of, so what it lets through is valid, apart from UTF-8, which
 //! [`super::FastParser`] has checked before.
 //!
-//! The text ends in a newline, and a newline is always a slot that nothing inside a line accepts.
-//! So the walk of a line never passes the line's last slot, and every slot it accepts is followed
-//! by another: `kinds[at]` and `positions[at]` are in bounds, and so is `text[position + 1]`.
+//! A segment ends in a newline, a newline is always a slot, and nothing inside a line accepts it.
+//! So the walk never passes its line's last slot; each slot it accepts is followed by another,
+//! which ends what the accepted one starts.
 
-use super::index::{Index, Simd};
-use super::number;
+use super::escape;
+use super::index::Simd;
 use super::path::Path;
-use super::BailReason;
+use super::{BailReason, Segment};
 
 /// The deepest nesting the walk follows: a bit of a `u64` for each level.
-pub(super) const DEPTH_MAX: u32 = 64;
+pub(super) const DEPTH_MAX: usize = 64;
 
 /// What stands at the end of the key's path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// Nothing, an object or an array.
     Nothing,
-    /// A value whose first byte is at this slot.
+    /// A value whose first byte is at this slot, and without an escape.
     Scalar(usize),
-    /// A string with an escape.
-    Escaped,
+    /// A string with an escape, whose opening quote is at this slot.
+    Escaped(usize),
 }
 
 /// A line that is valid.
@@ -37,48 +37,39 @@ pub(super) struct Walked {
     pub(super) found: Found,
 }
 
-/// What a walk tells about the line while it goes, for whoever wants to know.
+/// Takes notes on what a walk finds.
 pub(super) trait Notes {
-    /// The name at this slot decides about the path's step `level`: it is the step's, or not.
+    /// The name at this slot decides about the path's step at `level`: it is that, or it is not.
     fn name(&mut self, slot: usize, level: usize, is_step: bool);
     /// A number or literal starts at this slot.
     fn scalar(&mut self, slot: usize);
-    /// The line has something that its slots do not tell whole.
-    fn unusual(&mut self);
-}
-
-/// Nobody wants to know.
-impl Notes for () {
-    #[inline(always)]
-    fn name(&mut self, _: usize, _: usize, _: bool) {}
-    #[inline(always)]
-    fn scalar(&mut self, _: usize) {}
-    #[inline(always)]
-    fn unusual(&mut self) {}
+    /// The line has an escape.
+    fn escape(&mut self);
 }
 
 /// Walks the line whose first slot is `first`.
 #[inline(always)]
 pub(super) fn line<S: Simd>(
-    simd: S,
-    text: &[u8],
-    index: &Index,
+    segment: Segment<'_, S>,
     first: usize,
     path: &Path,
     notes: &mut impl Notes,
 ) -> Result<Walked, BailReason> {
-    let (positions, kinds) = (&*index.positions, &*index.kinds);
+    let kinds = segment.kinds();
     if kinds[first] != b'{' {
         return Err(BailReason::NoObject);
     }
     let mut at = first;
-    // A bit for each open container, the innermost lowest: 1 for an object.
+    // A bit for each open container, the innermost lowest: 1 for an object, 0 for an array.
     let mut objects = 0u64;
-    let mut depth = 0u32;
-    // The innermost container on the path is at this depth: the path's first `on_path - 1` steps
-    // lead there. The container at hand is on the path if it is at this depth.
-    let mut on_path = 0u32;
-    // The value at hand is what the path's first `steps` steps lead to, if `is_step`.
+    // The open containers, `depth <= DEPTH_MAX`.
+    let mut depth = 0;
+    // The path's first `on_path` - 1 steps lead to the container at this depth, and no further:
+    // `on_path <= depth`, and `on_path <= path.len()`. Its members or elements decide.
+    let mut on_path = 0;
+    // For each array on the path, by level, the index of the element at hand.
+    let mut elements = [0usize; DEPTH_MAX];
+    // Whether the path's first `on_path` steps lead to the value at hand.
     let mut is_step = true;
     let mut found = Found::Nothing;
 
@@ -89,17 +80,17 @@ pub(super) fn line<S: Simd>(
         at += 1;
         match kind {
             b'"' => {
-                let escaped = kinds[at] == b'\\';
-                if escaped {
-                    notes.unusual();
-                    at = escapes(text, index, at)?;
+                let is_escaped = kinds[at] == b'\\';
+                if is_escaped {
+                    notes.escape();
+                    at = escape::check(segment, at)?;
                 }
                 if kinds[at] != b'"' {
                     return Err(BailReason::String);
                 }
                 at += 1;
-                if is_step && on_path as usize == path.len() {
-                    found = if escaped { Found::Escaped } else { Found::Scalar(value) };
+                if is_step && on_path == path.len() {
+                    found = if is_escaped { Found::Escaped(value) } else { Found::Scalar(value) };
                 }
             }
             b'{' | b'[' => {
@@ -109,64 +100,63 @@ pub(super) fn line<S: Simd>(
                 let is_object = kind == b'{';
                 objects = objects << 1 | u64::from(is_object);
                 depth += 1;
-                if is_step && (on_path as usize) < path.len() {
-                    if is_object {
-                        on_path = depth;
-                    } else if path.leads_into_array(on_path as usize) {
-                        return Err(BailReason::ArrayOnPath);
-                    }
+                if is_step && on_path < path.len() && (is_object || path.index(on_path).is_some()) {
+                    elements[on_path] = 0;
+                    on_path = depth;
                 }
+                // The closing bracket's code is the opening one's and 2.
                 if kinds[at] != kind + 2 {
                     if is_object {
-                        (at, is_step) = name(simd, text, index, at, path, depth == on_path, on_path, notes)?;
-                        if is_step { found = Found::Nothing; }
+                        (at, is_step) = name(segment, at, path, on_path, depth == on_path, notes)?;
                     } else {
-                        is_step = false;
+                        is_step = depth == on_path && path.index(on_path - 1) == Some(0);
+                    }
+                    if is_step {
+                        found = Found::Nothing;
                     }
                     continue;
                 }
             }
-            b'0' => {
+            b'0' | b't' | b'f' | b'n' => {
                 notes.scalar(value);
-                let (start, next) = (positions[value] as usize, positions[at] as usize);
-                if number::end(simd, text, start, next).is_none() {
-                    return Err(BailReason::Number);
+                if segment.scalar(value).is_none() {
+                    return Err(match kind {
+                        b'0' => BailReason::Number,
+                        _ => BailReason::Literal,
+                    });
                 }
-                if is_step && on_path as usize == path.len() {
-                    found = Found::Scalar(value);
-                }
-            }
-            b't' | b'f' | b'n' => {
-                notes.scalar(value);
-                let (start, next) = (positions[value] as usize, positions[at] as usize);
-                if !literal(&text[start..next]) {
-                    return Err(BailReason::Literal);
-                }
-                if is_step && on_path as usize == path.len() {
+                if is_step && on_path == path.len() {
                     found = Found::Scalar(value);
                 }
             }
             _ => return Err(BailReason::Value),
         }
 
-        // A value ended before slot `at`, or its brackets close there.
+        // A value has ended. What follows, or closes around it?
         loop {
             let is_object = objects & 1 != 0;
             match kinds[at] {
                 b',' => {
                     at += 1;
-                    is_step = false;
                     if is_object {
-                        (at, is_step) = name(simd, text, index, at, path, depth == on_path, on_path, notes)?;
-                        if is_step { found = Found::Nothing; }
+                        (at, is_step) = name(segment, at, path, on_path, depth == on_path, notes)?;
+                    } else {
+                        is_step = depth == on_path && {
+                            elements[on_path - 1] += 1;
+                            path.index(on_path - 1) == Some(elements[on_path - 1])
+                        };
+                    }
+                    if is_step {
+                        found = Found::Nothing;
                     }
                     break;
                 }
-                b'}' if is_object => on_path -= u32::from(depth == on_path),
+                b'}' if is_object => {}
                 b']' if !is_object => {}
                 _ => return Err(BailReason::Structure),
             }
             at += 1;
+            on_path -= usize::from(depth == on_path);
             objects >>= 1;
             depth -= 1;
             if depth == 0 {
@@ -179,72 +169,46 @@ pub(super) fn line<S: Simd>(
     }
 }
 
-/// Reads a name and its colon from slot `at`; returns the slot behind and whether the name is the
-/// path's next step.
-#[expect(clippy::too_many_arguments, reason = "inlined into the walk, whose state they are")]
+/// Reads a name and its colon from slot `at` on. Returns the slot behind, and whether the name
+/// `decides` about the path's step `on_path` and is it.
 #[inline(always)]
 fn name<S: Simd>(
-    simd: S,
-    text: &[u8],
-    index: &Index,
+    segment: Segment<'_, S>,
     at: usize,
     path: &Path,
+    on_path: usize,
     decides: bool,
-    on_path: u32,
     notes: &mut impl Notes,
 ) -> Result<(usize, bool), BailReason> {
-    let (positions, kinds) = (&*index.positions, &*index.kinds);
+    let kinds = segment.kinds();
     if kinds[at] != b'"' {
         return Err(BailReason::Structure);
     }
-    if kinds[at + 1] != b'"' || kinds[at + 2] != b':' {
-        return Err(if kinds[at + 1] == b'\\' {
-            BailReason::EscapedName
-        } else {
-            BailReason::Structure
-        });
+    if kinds[at + 1] == b'\\' {
+        notes.escape();
+        return escaped_name(segment, at, decides.then(|| path.name(on_path - 1)).flatten());
     }
-    let mut is_step = false;
+    if kinds[at + 1] != b'"' || kinds[at + 2] != b':' {
+        return Err(BailReason::Structure);
+    }
+    let is_step = decides && path.is_step(segment, on_path - 1, at);
     if decides {
-        let level = on_path as usize - 1;
-        is_step = path.is_step(simd, level, text, positions[at] as usize);
-        notes.name(at, level, is_step);
+        notes.name(at, on_path - 1, is_step);
     }
     Ok((at + 3, is_step))
 }
 
-/// Checks the escapes that start at slot `at`; returns the first slot that is none.
+/// [`name`] of a name with an escape; `step` is what it decides about, if anything.
 #[cold]
-fn escapes(text: &[u8], index: &Index, mut at: usize) -> Result<usize, BailReason> {
-    while index.kinds[at] == b'\\' {
-        let escape = &text[index.positions[at] as usize + 1..];
-        match escape[0] {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-            b'u' => {
-                let digits = escape.get(1..5).ok_or(BailReason::Escape)?;
-                if !digits.iter().all(u8::is_ascii_hexdigit) {
-                    return Err(BailReason::Escape);
-                }
-                // U+D800 to U+DFFF: right only in pairs.
-                if digits[0] | 0x20 == b'd' && digits[1] >= b'8' {
-                    return Err(BailReason::Surrogate);
-                }
-            }
-            _ => return Err(BailReason::Escape),
-        }
-        at += 1;
+fn escaped_name<S: Simd>(
+    segment: Segment<'_, S>,
+    at: usize,
+    step: Option<&[u8]>,
+) -> Result<(usize, bool), BailReason> {
+    let close = escape::check(segment, at + 1)?;
+    if segment.kinds()[close] != b'"' || segment.kinds()[close + 1] != b':' {
+        return Err(BailReason::Structure);
     }
-    Ok(at)
-}
-
-/// Whether this is a literal and then only white space.
-#[inline(always)]
-pub(super) fn literal(text: &[u8]) -> bool {
-    let rest = match text {
-        [b't', b'r', b'u', b'e', rest @ ..] => rest,
-        [b'f', b'a', b'l', b's', b'e', rest @ ..] => rest,
-        [b'n', b'u', b'l', b'l', rest @ ..] => rest,
-        _ => return false,
-    };
-    rest.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+    let name = &segment.text[segment.position(at) + 1..segment.position(close)];
+    Ok((close + 2, step.is_some_and(|step| escape::resolves_to(name, step))))
 }
