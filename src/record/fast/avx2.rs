@@ -170,9 +170,9 @@ fn block(
     let halves = load_pair(bytes);
     let equal = |half, byte: u8| _mm256_cmpeq_epi8(half, _mm256_set1_epi8(byte as i8));
     let quote = halves.map(|half| equal(half, b'"'));
-    // Each operator and white space has a low nibble of its own. Brackets and braces differ in
-    // bit 5, which the operators are looked up without; that takes two control characters for
-    // operators, as `Masks` allows.
+    // Among operators, and among white space, each low nibble is one byte's, but for brackets and
+    // braces, which differ in bit 5. To look up operators without that bit takes 0x0c for `,` and
+    // 0x1a for `:`, see `OPERATORS`.
     let operators = _mm256_setr_epi8(
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b':' as i8, b'{' as i8, b',' as i8, b'}' as i8, 0, 0,
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b':' as i8, b'{' as i8, b',' as i8, b'}' as i8, 0, 0,
@@ -214,7 +214,9 @@ fn block(
     let folded = halves.map(|half| {
         let minus = _mm256_cmpeq_epi8(half, _mm256_set1_epi8(b'-' as i8));
         let number = _mm256_or_si256(is_digit(half), minus);
-        _mm256_blendv_epi8(half, _mm256_set1_epi8(b'0' as i8), number)
+        let folded = _mm256_blendv_epi8(half, _mm256_set1_epi8(b'0' as i8), number);
+        // As signed numbers, the bytes that are not ASCII are below zero.
+        _mm256_max_epi8(folded, _mm256_setzero_si256())
     });
     assert!(len + BLOCK_BYTES <= SLOTS_MAX);
     let mut base = _mm_set1_epi16(offset as i16);

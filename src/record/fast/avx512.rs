@@ -41,7 +41,7 @@ const CLASSES: [i8; 128] = {
     let mut byte = 0;
     while byte < 128 {
         table[byte] = match byte as u8 {
-            b'{' | b'}' | b'[' | b']' | b':' | b',' | b'\n' => OPERATOR,
+            b'{' | b'}' | b'[' | b']' | b':' | b',' | b'\n' | 0x0c | 0x1a => OPERATOR,
             b' ' | b'\t' | b'\r' => WHITE,
             b'"' => QUOTE,
             _ => 0,
@@ -211,7 +211,7 @@ fn block(
     kinds: &mut [u8; SLOTS_MAX],
     len: usize,
 ) -> usize {
-    // The look-ups see seven bits of a byte; one that is not ASCII gets zero.
+    // The look-ups see seven bits of a byte, so one that is not ASCII is set to zero.
     let ascii = _mm512_testn_epi8_mask(bytes, _mm512_set1_epi8(i8::MIN));
     let [low, high] = tables.classes;
     let classes = _mm512_maskz_permutex2var_epi8(ascii, low, bytes, high);

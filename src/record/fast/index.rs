@@ -41,7 +41,7 @@ const _: () = assert!(SEGMENT_BYTES_MAX.is_multiple_of(BLOCK_BYTES));
 pub(super) struct Index {
     /// The offset of each slot in the segment.
     pub(super) positions: Box<[u16; SLOTS_MAX]>,
-    /// The byte at each slot, with the digits and the minus sign folded to `0`.
+    /// The byte at each slot: `0` for each digit and the minus sign, zero for all but ASCII.
     pub(super) kinds: Box<[u8; SLOTS_MAX]>,
     /// The number of slots, `0 <= len <= SEGMENT_BYTES_MAX`; what lies behind is rubbish.
     pub(super) len: usize,
@@ -56,6 +56,10 @@ impl Index {
         }
     }
 }
+
+/// `{ } [ ] : ,` and newline; and two control characters that AVX2 would need more instructions to
+/// tell from `,` and `:`. Outside strings those are errors, as a slot of their own as otherwise.
+pub(super) const OPERATORS: &[u8] = b"{}[]:,\n\x0c\x1a";
 
 /// What the lane asks of an instruction set.
 ///
@@ -82,17 +86,13 @@ pub(super) trait Simd: Copy {
 }
 
 /// A block of text as bit masks; bit `i` is byte `i`.
-///
-/// Control characters other than white space may be in `operator`, in `scalar` or in neither:
-/// inside a string they are slots by being in `control`, outside they are errors, and a slot of
-/// that kind or the rest of a scalar shows them. They may not be in neither outside a string.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Masks {
     /// `"`.
     pub(super) quote: u64,
     /// `\`.
     pub(super) backslash: u64,
-    /// `{ } [ ] : ,` and newline.
+    /// [`OPERATORS`].
     pub(super) operator: u64,
     /// None of space, tab, carriage return, `quote` and `operator`.
     pub(super) scalar: u64,
@@ -179,6 +179,7 @@ fn close_at_newlines(mut inside: u64, newlines: u64) -> u64 {
 pub(super) const fn fold(byte: u8) -> u8 {
     match byte {
         b'0'..=b'9' | b'-' => b'0',
+        0x80.. => 0,
         _ => byte,
     }
 }
@@ -205,8 +206,8 @@ impl Simd for Portable {
             let masks = Masks {
                 quote: mask(&|byte| byte == b'"'),
                 backslash: mask(&|byte| byte == b'\\'),
-                operator: mask(&|byte| b"{}[]:,\n".contains(&byte)),
-                scalar: mask(&|byte| !b" \t\r\"{}[]:,\n".contains(&byte)),
+                operator: mask(&|byte| OPERATORS.contains(&byte)),
+                scalar: mask(&|byte| !b" \t\r\"".contains(&byte) && !OPERATORS.contains(&byte)),
                 control: mask(&|byte| byte < 0x20),
             };
             let prefix_xor = |mut bits: u64| {
