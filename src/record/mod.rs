@@ -18,9 +18,6 @@ pub mod samples;
 
 use memchr::memchr;
 
-
-
-
 use crate::key::KeyRef;
 use crate::ledger::Reason;
 use fast::{FastParser, Level};

@@ -1,5 +1,8 @@
 //! The index with AVX2 (Haswell, Zen and later).
-#![allow(unsafe_code, reason = "loads, stores and calls into code for another CPU; benches/parse_lane.rs")]
+#![allow(
+    unsafe_code,
+    reason = "loads, stores and calls into code for another CPU; benches/parse_lane.rs"
+)]
 
 use std::arch::x86_64::*;
 
@@ -125,7 +128,11 @@ fn is_digit(bytes: __m256i) -> __m256i {
 #[inline]
 fn fill(text: &[u8], index: &mut Index) -> bool {
     assert!(text.len() <= SEGMENT_BYTES_MAX);
-    let Index { positions, kinds, len } = index;
+    let Index {
+        positions,
+        kinds,
+        len,
+    } = index;
     let mut scan = Scan::default();
     let mut slots = 0;
     let mut seen = _mm256_setzero_si256();
@@ -174,12 +181,42 @@ fn block(
     // braces, which differ in bit 5. To look up operators without that bit takes 0x0c for `,` and
     // 0x1a for `:`, see `OPERATORS`.
     let operators = _mm256_setr_epi8(
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b':' as i8, b'{' as i8, b',' as i8, b'}' as i8, 0, 0,
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b':' as i8, b'{' as i8, b',' as i8, b'}' as i8, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b':' as i8, b'{' as i8, b',' as i8, b'}' as i8, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, b':' as i8, b'{' as i8, b',' as i8, b'}' as i8, 0, 0,
     );
     let whites = _mm256_setr_epi8(
-        b' ' as i8, 0, 0, 0, 0, 0, 0, 0, 0, b'\t' as i8, 0, 0, 0, b'\r' as i8, 0, 0,
-        b' ' as i8, 0, 0, 0, 0, 0, 0, 0, 0, b'\t' as i8, 0, 0, 0, b'\r' as i8, 0, 0,
+        b' ' as i8,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        b'\t' as i8,
+        0,
+        0,
+        0,
+        b'\r' as i8,
+        0,
+        0,
+        b' ' as i8,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        b'\t' as i8,
+        0,
+        0,
+        0,
+        b'\r' as i8,
+        0,
+        0,
     );
     let operator = halves.map(|half| {
         let upper = _mm256_or_si256(half, _mm256_set1_epi8(0x20));
@@ -195,17 +232,16 @@ fn block(
         backslash: mask(halves.map(|half| equal(half, b'\\'))),
         operator: mask(operator),
         scalar: !mask(either(either(operator, white), quote)),
-        control: mask(halves.map(|half| {
-            _mm256_cmpeq_epi8(half, _mm256_min_epu8(half, _mm256_set1_epi8(0x1f)))
-        })),
+        control: mask(
+            halves
+                .map(|half| _mm256_cmpeq_epi8(half, _mm256_min_epu8(half, _mm256_set1_epi8(0x1f)))),
+        ),
     };
     let mut slots = scan.slots(
         masks,
         |quotes| {
-            let product = _mm_clmulepi64_si128::<0>(
-                _mm_cvtsi64_si128(quotes as i64),
-                _mm_set1_epi8(-1),
-            );
+            let product =
+                _mm_clmulepi64_si128::<0>(_mm_cvtsi64_si128(quotes as i64), _mm_set1_epi8(-1));
             _mm_cvtsi128_si64(product) as u64
         },
         || mask(halves.map(|half| equal(half, b'\n'))),

@@ -3,7 +3,10 @@
 //! A block is one register. Two table look-ups name its bytes, five tests make masks of them, and
 //! `vpcompressb` moves the slots together, whatever their number. It compresses into a register
 //! and stores that whole: with a memory operand the instruction is microcode on Zen 4.
-#![allow(unsafe_code, reason = "loads, stores and calls into code for another CPU; benches/parse_lane.rs")]
+#![allow(
+    unsafe_code,
+    reason = "loads, stores and calls into code for another CPU; benches/parse_lane.rs"
+)]
 
 use std::arch::x86_64::*;
 
@@ -172,7 +175,11 @@ fn fill(text: &[u8], index: &mut Index) -> bool {
         // SAFETY: the array is 64 readable bytes; the load needs no alignment.
         offsets: unsafe { _mm512_loadu_si512(OFFSETS.as_ptr().cast()) },
     };
-    let Index { positions, kinds, len } = index;
+    let Index {
+        positions,
+        kinds,
+        len,
+    } = index;
     let mut scan = Scan::default();
     let mut slots = 0;
     let mut seen = _mm512_setzero_si512();
@@ -228,10 +235,8 @@ fn block(
     let slots = scan.slots(
         masks,
         |quotes| {
-            let product = _mm_clmulepi64_si128::<0>(
-                _mm_cvtsi64_si128(quotes as i64),
-                _mm_set1_epi8(-1),
-            );
+            let product =
+                _mm_clmulepi64_si128::<0>(_mm_cvtsi64_si128(quotes as i64), _mm_set1_epi8(-1));
             _mm_cvtsi128_si64(product) as u64
         },
         || _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(b'\n' as i8)),

@@ -45,7 +45,11 @@ pub fn check_chunk(path: &KeyPath, chunk: &[u8]) -> Bails {
             let mut parser = RecordParser::with_level(path.clone(), line_bytes_max, level);
             let mut verdicts = Verdicts::default();
             let lines = parser.chunk(&twice, &mut verdicts);
-            assert_eq!(lines, expected.0.len() as u64, "lines; {level:?}, path {path}");
+            assert_eq!(
+                lines,
+                expected.0.len() as u64,
+                "lines; {level:?}, path {path}"
+            );
             for (line, (got, expected)) in verdicts.0.iter().zip(&expected.0).enumerate() {
                 assert_eq!(
                     got,
@@ -54,7 +58,11 @@ pub fn check_chunk(path: &KeyPath, chunk: &[u8]) -> Bails {
                     String::from_utf8_lossy(&twice)
                 );
             }
-            assert_eq!(verdicts.0.len(), expected.0.len(), "verdicts; {level:?}, path {path}");
+            assert_eq!(
+                verdicts.0.len(),
+                expected.0.len(),
+                "verdicts; {level:?}, path {path}"
+            );
             for (reason, count) in parser.fast().into_iter().flat_map(|fast| fast.bails()) {
                 bails.0[reason as usize] += count;
             }
@@ -79,7 +87,12 @@ pub fn check_index(text: &[u8]) {
                 #[cfg(target_arch = "x86_64")]
                 Some(Instructions::Avx512(simd)) => slots(simd, text),
             };
-            assert_eq!(got, expected, "{level:?}, portable; {:?}", String::from_utf8_lossy(text));
+            assert_eq!(
+                got,
+                expected,
+                "{level:?}, portable; {:?}",
+                String::from_utf8_lossy(text)
+            );
         }
     }
 }
@@ -88,6 +101,10 @@ pub fn check_index(text: &[u8]) {
 fn slots<S: Simd>(simd: S, text: &[u8]) -> (Vec<(u16, u8)>, bool) {
     let mut index = Index::new();
     let is_ascii = simd.index(text, &mut index);
-    let slots = index.positions.iter().copied().zip(index.kinds.iter().copied());
+    let slots = index
+        .positions
+        .iter()
+        .copied()
+        .zip(index.kinds.iter().copied());
     (slots.take(index.len).collect(), is_ascii)
 }

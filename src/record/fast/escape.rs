@@ -7,10 +7,7 @@ use super::{BailReason, Segment};
 ///
 /// Surrogates are left to the slow parser, right or not.
 #[cold]
-pub(super) fn check<S: Simd>(
-    segment: Segment<'_, S>,
-    mut at: usize,
-) -> Result<usize, BailReason> {
+pub(super) fn check<S: Simd>(segment: Segment<'_, S>, mut at: usize) -> Result<usize, BailReason> {
     while segment.kinds()[at] == b'\\' {
         // A newline ends the segment, so there is a byte behind a backslash.
         let code = &segment.text[segment.position(at) + 1..];
@@ -105,9 +102,14 @@ mod tests {
 
     #[test]
     fn surrogates_are_no_characters() {
-        for (digits, is_char) in
-            [("d7ff", true), ("d800", false), ("DBFF", false), ("dc00", false), ("DFFF", false), ("e000", true)]
-        {
+        for (digits, is_char) in [
+            ("d7ff", true),
+            ("d800", false),
+            ("DBFF", false),
+            ("dc00", false),
+            ("DFFF", false),
+            ("e000", true),
+        ] {
             assert_eq!(char(digits.as_bytes()).is_some(), is_char, "{digits}");
         }
     }

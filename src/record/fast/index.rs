@@ -201,7 +201,10 @@ impl Simd for Portable {
         let mut scan = Scan::default();
         for (block, bytes) in text.chunks(BLOCK_BYTES).enumerate() {
             let mask = |wanted: &dyn Fn(u8) -> bool| {
-                bytes.iter().rev().fold(0, |mask, &byte| mask << 1 | u64::from(wanted(byte)))
+                bytes
+                    .iter()
+                    .rev()
+                    .fold(0, |mask, &byte| mask << 1 | u64::from(wanted(byte)))
             };
             let masks = Masks {
                 quote: mask(&|byte| byte == b'"'),
@@ -237,6 +240,8 @@ impl Simd for Portable {
     }
 
     fn digits(self, bytes: &[u8; 32]) -> u32 {
-        (0..32).fold(0, |mask, i| mask | u32::from(bytes[i].is_ascii_digit()) << i)
+        (0..32).fold(0, |mask, i| {
+            mask | u32::from(bytes[i].is_ascii_digit()) << i
+        })
     }
 }

@@ -40,8 +40,8 @@ use memchr::{memchr, memrchr};
 
 use crate::key::{KeyKind, KeyRef};
 use crate::ledger::Reason;
-use crate::record::{LineSink, each_line};
 use crate::record::path::KeyPath;
+use crate::record::{LineSink, each_line};
 use index::{Index, Portable, SEGMENT_BYTES_MAX, SLOTS_MAX, Simd};
 use path::Path;
 use shape::{Draft, Shapes};
@@ -64,7 +64,9 @@ impl Level {
 
     /// The fastest level of this CPU that is faster than no lane, if there is one.
     pub fn best() -> Option<Level> {
-        [Level::Avx512, Level::Avx2].into_iter().find(|level| level.is_available())
+        [Level::Avx512, Level::Avx2]
+            .into_iter()
+            .find(|level| level.is_available())
     }
 
     /// Whether this CPU has the instructions.
@@ -268,7 +270,11 @@ impl FastParser {
         sink: &mut K,
     ) -> u64 {
         let is_ascii = simd.index(text, &mut self.index);
-        let segment = Segment { simd, text, index: &self.index };
+        let segment = Segment {
+            simd,
+            text,
+            index: &self.index,
+        };
         let len = self.index.len;
         let mut lines = 0;
         let mut bails = 0;
@@ -300,7 +306,10 @@ impl FastParser {
                             Found::Escaped(slot) => {
                                 escape::resolve(segment.escaped(slot), &mut self.resolved);
                                 let bytes = &self.resolved;
-                                sink.counted(KeyRef { kind: KeyKind::String, bytes });
+                                sink.counted(KeyRef {
+                                    kind: KeyKind::String,
+                                    bytes,
+                                });
                             }
                         }
                         walked.newline
@@ -395,7 +404,11 @@ impl<'a, S: Simd> Segment<'a, S> {
     /// The line from its first slot to its newline's, without that.
     #[inline(always)]
     fn line(self, first: usize, newline: usize) -> &'a [u8] {
-        let start = if first == 0 { 0 } else { self.position(first - 1) + 1 };
+        let start = if first == 0 {
+            0
+        } else {
+            self.position(first - 1) + 1
+        };
         &self.text[start..self.position(newline)]
     }
 
@@ -425,7 +438,10 @@ impl<'a, S: Simd> Segment<'a, S> {
             },
             b'0' => {
                 let end = self.scalar(slot).expect("a number has been checked");
-                KeyRef { kind: KeyKind::Number, bytes: &self.text[start..end] }
+                KeyRef {
+                    kind: KeyKind::Number,
+                    bytes: &self.text[start..end],
+                }
             }
             b't' => KeyRef::boolean(true),
             b'f' => KeyRef::boolean(false),
@@ -446,7 +462,11 @@ impl<'a, S: Simd> Segment<'a, S> {
     /// on; `index.len` if there is none.
     #[cold]
     fn utf8_end(self, at: usize) -> usize {
-        let start = if at == 0 { 0 } else { self.position(at - 1) + 1 };
+        let start = if at == 0 {
+            0
+        } else {
+            self.position(at - 1) + 1
+        };
         let Err(error) = simdutf8::compat::from_utf8(&self.text[start..]) else {
             return self.index.len;
         };
@@ -460,7 +480,9 @@ impl<'a, S: Simd> Segment<'a, S> {
 /// Whether there is nothing but white space.
 #[inline(always)]
 fn is_white(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+    bytes
+        .iter()
+        .all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
 }
 
 #[cfg(test)]

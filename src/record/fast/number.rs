@@ -18,8 +18,8 @@ pub(super) fn end<S: Simd>(simd: S, text: &[u8], start: usize, next: usize) -> O
         // The bytes behind the sign that are no digits, and where the integer part ends.
         let others = (u32::MAX >> (32 - len)) & !digits & !(sign as u32);
         let point = len.min(others.trailing_zeros() as usize);
-        let is_plain = others == 0
-            || (others.is_power_of_two() && window[point] == b'.' && point + 1 < len);
+        let is_plain =
+            others == 0 || (others.is_power_of_two() && window[point] == b'.' && point + 1 < len);
         if is_plain && point > sign && (!is_zero || point == sign + 1) {
             return Some(next);
         }
@@ -30,8 +30,12 @@ pub(super) fn end<S: Simd>(simd: S, text: &[u8], start: usize, next: usize) -> O
 
 /// The length of the number at the start of `bytes`, the longest there is.
 fn len_of(bytes: &[u8]) -> Option<usize> {
-    let digits =
-        |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = |from: usize| {
+        bytes[from..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count()
+    };
     let mut at = usize::from(bytes.first() == Some(&b'-'));
     at += match bytes.get(at)? {
         b'0' => 1,
@@ -87,7 +91,11 @@ mod tests {
                 check(number, &string[number.len()..], valid);
             }
             if string.len() < 5 {
-                strings.extend(alphabet.iter().map(|&byte| format!("{string}{}", byte as char)));
+                strings.extend(
+                    alphabet
+                        .iter()
+                        .map(|&byte| format!("{string}{}", byte as char)),
+                );
             }
         }
     }

@@ -27,7 +27,9 @@ struct Step {
 
 impl Path {
     pub(super) fn new(path: &KeyPath) -> Path {
-        Path { steps: path.segments().iter().map(Step::new).collect() }
+        Path {
+            steps: path.segments().iter().map(Step::new).collect(),
+        }
     }
 
     /// The number of steps.
@@ -51,7 +53,12 @@ impl Path {
     ///
     /// The name has no escapes and is closed.
     #[inline(always)]
-    pub(super) fn is_step<S: Simd>(&self, segment: Segment<'_, S>, level: usize, slot: usize) -> bool {
+    pub(super) fn is_step<S: Simd>(
+        &self,
+        segment: Segment<'_, S>,
+        level: usize,
+        slot: usize,
+    ) -> bool {
         let step = &self.steps[level];
         let text = &segment.text[segment.position(slot) + 1..];
         match text.first_chunk::<32>() {

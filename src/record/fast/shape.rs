@@ -63,7 +63,11 @@ impl Shapes {
             scalars: Vec::new(),
             value: None,
         });
-        Shapes { shapes, recent: 0, oldest: 0 }
+        Shapes {
+            shapes,
+            recent: 0,
+            oldest: 0,
+        }
     }
 
     /// Judges lines from the one whose first slot is `at` on, as long as they are valid and of one
@@ -87,7 +91,13 @@ impl Shapes {
     }
 
     /// Keeps the shape of a line, from the walk of it and the notes on that.
-    pub(super) fn keep<S: Simd>(&mut self, segment: Segment<'_, S>, path: &Path, walked: Walked, draft: &Draft) {
+    pub(super) fn keep<S: Simd>(
+        &mut self,
+        segment: Segment<'_, S>,
+        path: &Path,
+        walked: Walked,
+        draft: &Draft,
+    ) {
         let len = walked.newline + 1 - draft.first;
         if draft.is_unusual || len > SLOTS_KEPT_MAX {
             return;
@@ -101,10 +111,17 @@ impl Shapes {
             let Some((step, mask)) = path.window(level) else {
                 return;
             };
-            shape.names.push(Name { slot: slot(name), is_step, mask, step });
+            shape.names.push(Name {
+                slot: slot(name),
+                is_step,
+                mask,
+                step,
+            });
         }
         shape.scalars.clear();
-        shape.scalars.extend(draft.scalars.iter().map(|&scalar| slot(scalar)));
+        shape
+            .scalars
+            .extend(draft.scalars.iter().map(|&scalar| slot(scalar)));
         shape.kinds[..len].copy_from_slice(&segment.kinds()[draft.first..][..len]);
         shape.value = match walked.found {
             Found::Scalar(value) => Some(slot(value)),
@@ -186,7 +203,9 @@ impl Shape {
     /// Whether the numbers and literals are any.
     #[inline(always)]
     fn scalars_agree<S: Simd>(&self, segment: Segment<'_, S>, at: usize) -> bool {
-        self.scalars.iter().all(|&slot| segment.scalar(at + slot as usize).is_some())
+        self.scalars
+            .iter()
+            .all(|&slot| segment.scalar(at + slot as usize).is_some())
     }
 }
 

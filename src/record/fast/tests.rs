@@ -12,7 +12,8 @@ use crate::record::samples::{PATHS, corner_cases, mutate, nested, record};
 const ORDER: &[u8] = br#"{"order_id": "0123456789abcdef0123456789abcdef", "status": "PLACED"}"#;
 
 /// A record with something of everything the lane takes.
-const SAMPLE: &[u8] = br#"{"id":-12.50,"a":[1,{"b":true},[]],"\u0061x":"\n","st":{},"status":"x","z":null}"#;
+const SAMPLE: &[u8] =
+    br#"{"id":-12.50,"a":[1,{"b":true},[]],"\u0061x":"\n","st":{},"status":"x","z":null}"#;
 
 fn path(text: &str) -> KeyPath {
     KeyPath::parse(text).expect("the tests' paths are valid")
@@ -35,9 +36,9 @@ fn check_lines(by: &str, lines: impl IntoIterator<Item = impl AsRef<[u8]>>) {
 /// What the lane of each level makes of a line, without a slow parser: nothing if it bails.
 fn verdicts(by: &str, line: &[u8]) -> Vec<Verdicts> {
     let chunk = [line, b"\n"].concat();
-    let lanes = Level::ALL.into_iter().filter_map(|level| {
-        FastParser::new(&path(by), usize::MAX, level)
-    });
+    let lanes = Level::ALL
+        .into_iter()
+        .filter_map(|level| FastParser::new(&path(by), usize::MAX, level));
     lanes
         .map(|mut lane| {
             let mut verdicts = Verdicts::default();
@@ -60,7 +61,11 @@ fn assert_bails(line: &[u8], reason: BailReason) {
         let shown = String::from_utf8_lossy(&line[..line.len().min(100)]);
         assert_eq!(bails, [(reason, 1)], "{level:?}, {shown}");
         assert_eq!(slow, [line], "{level:?}, {shown}");
-        assert_eq!(sink.0.len(), 1, "the next line is the lane's: {level:?}, {shown}");
+        assert_eq!(
+            sink.0.len(),
+            1,
+            "the next line is the lane's: {level:?}, {shown}"
+        );
     }
 }
 
@@ -68,18 +73,38 @@ fn assert_bails(line: &[u8], reason: BailReason) {
 fn usual_lines_are_the_lane_s() {
     for (line, key) in [
         (ORDER, KeyRef::string("PLACED")),
-        (br#" { "status" : 1.5 , "a" : [ ] } "#, KeyRef::number("1.5")),
+        (
+            br#" { "status" : 1.5 , "a" : [ ] } "#,
+            KeyRef::number("1.5"),
+        ),
         (br#"{"status":-1e-5}"#, KeyRef::number("-1e-5")),
-        (br#"{"status":true,"n":[0,-0,1e400]}"#, KeyRef::boolean(true)),
+        (
+            br#"{"status":true,"n":[0,-0,1e400]}"#,
+            KeyRef::boolean(true),
+        ),
         (br#"{"status":"x","status":null}"#, KeyRef::null()),
-        (br#"{"st\u0061tus":"a\u00e9\n"}"#, KeyRef::string("a\u{e9}\n")),
-        ("{\"größe\":\"日本\",\"status\":\"ü\"}".as_bytes(), KeyRef::string("ü")),
+        (
+            br#"{"st\u0061tus":"a\u00e9\n"}"#,
+            KeyRef::string("a\u{e9}\n"),
+        ),
+        (
+            "{\"größe\":\"日本\",\"status\":\"ü\"}".as_bytes(),
+            KeyRef::string("ü"),
+        ),
     ] {
         for verdicts in verdicts("status", line) {
-            assert_eq!(verdicts.0, [(Ok(key.to_key()), None)], "{}", String::from_utf8_lossy(line));
+            assert_eq!(
+                verdicts.0,
+                [(Ok(key.to_key()), None)],
+                "{}",
+                String::from_utf8_lossy(line)
+            );
         }
     }
-    for verdicts in verdicts("items[1].sku", br#"{"items":[{"sku":1},{"sku":2},{"sku":3}]}"#) {
+    for verdicts in verdicts(
+        "items[1].sku",
+        br#"{"items":[{"sku":1},{"sku":2},{"sku":3}]}"#,
+    ) {
         assert_eq!(verdicts.0, [(Ok(KeyRef::number("2").to_key()), None)]);
     }
 }
@@ -87,7 +112,10 @@ fn usual_lines_are_the_lane_s() {
 #[test]
 fn each_reason_to_bail_is_reached() {
     use BailReason::*;
-    assert_bails(&[b"{\"a\":\"", &[b'x'; SEGMENT_BYTES_MAX][..], b"\"}"].concat(), Long);
+    assert_bails(
+        &[b"{\"a\":\"", &[b'x'; SEGMENT_BYTES_MAX][..], b"\"}"].concat(),
+        Long,
+    );
     assert_bails(b"{\"status\":\"\xff\"}", Utf8);
     assert_bails(b"[1]", NoObject);
     assert_bails(&nested(walk::DEPTH_MAX + 1, "{\"a\":", "}"), Depth);
@@ -163,9 +191,15 @@ fn strings(alphabet: &[u8], len: u32) -> impl Iterator<Item = Vec<u8>> {
 #[test]
 fn small_values_have_the_oracle_s_verdict() {
     let values = strings(b"{}[]\":,1 -\\e", 4);
-    check_lines("a", values.map(|value| [b"{\"a\":", &value[..], b"}"].concat()));
+    check_lines(
+        "a",
+        values.map(|value| [b"{\"a\":", &value[..], b"}"].concat()),
+    );
     let deeper = strings(b"{}[]\",1", 5).filter(|value| value.len() == 5);
-    check_lines("a.b", deeper.map(|value| [b"{\"a\":", &value[..], b",\"b\":2}"].concat()));
+    check_lines(
+        "a.b",
+        deeper.map(|value| [b"{\"a\":", &value[..], b",\"b\":2}"].concat()),
+    );
 }
 
 #[test]
@@ -173,7 +207,10 @@ fn small_objects_have_the_oracle_s_verdict() {
     let rests = ["", "}", "]", "\"}", "}}", ":1}"];
     for rest in rests {
         let lines = strings(b"{}\":,1a\\", 4);
-        check_lines("a", lines.map(|line| [b"{\"a\"", &line[..], rest.as_bytes()].concat()));
+        check_lines(
+            "a",
+            lines.map(|line| [b"{\"a\"", &line[..], rest.as_bytes()].concat()),
+        );
     }
 }
 
@@ -182,12 +219,14 @@ fn every_byte_at_every_place_has_the_oracle_s_verdict() {
     for sample in [ORDER, SAMPLE] {
         let places = 0..sample.len();
         let lines = places.flat_map(|place| {
-            (0..=u8::MAX).filter(|&byte| byte != b'\n').flat_map(move |byte| {
-                let mut replaced = sample.to_vec();
-                replaced[place] = byte;
-                // Its neighbour has the sample's shape, so that the line meets it.
-                [sample.to_vec(), replaced]
-            })
+            (0..=u8::MAX)
+                .filter(|&byte| byte != b'\n')
+                .flat_map(move |byte| {
+                    let mut replaced = sample.to_vec();
+                    replaced[place] = byte;
+                    // Its neighbour has the sample's shape, so that the line meets it.
+                    [sample.to_vec(), replaced]
+                })
         });
         check_lines("status", lines);
     }
@@ -203,7 +242,13 @@ fn a_line_cut_short_does_not_change_the_next() {
 
 #[test]
 fn names_are_compared_whole() {
-    for name in ["status", "s", "", "a name of thirty-one bytes: 89ab", "one of thirty-two bytes: 6789abc"] {
+    for name in [
+        "status",
+        "s",
+        "",
+        "a name of thirty-one bytes: 89ab",
+        "one of thirty-two bytes: 6789abc",
+    ] {
         let by = format!("[{name:?}]");
         let longer = format!("{name}s");
         let mut names = vec![name, &longer];
@@ -230,7 +275,13 @@ fn names_are_compared_whole() {
 
 #[test]
 fn names_with_a_quote_are_found_by_their_escapes_only() {
-    for by in [r#"["a\":"]"#, r#"["a\""]"#, r#"["\""]"#, r#"["\\"]"#, r#"["\u0001"]"#] {
+    for by in [
+        r#"["a\":"]"#,
+        r#"["a\""]"#,
+        r#"["\""]"#,
+        r#"["\\"]"#,
+        r#"["\u0001"]"#,
+    ] {
         check_lines(
             by,
             [
@@ -251,7 +302,14 @@ fn names_with_a_quote_are_found_by_their_escapes_only() {
 
 #[test]
 fn lone_surrogates_are_never_accepted() {
-    for escape in [r"\ud800", r"\uDBFF", r"\udc00", r"\uDFFF", r"\ud83d\ude00", r"\ud83d\u0041"] {
+    for escape in [
+        r"\ud800",
+        r"\uDBFF",
+        r"\udc00",
+        r"\uDFFF",
+        r"\ud83d\ude00",
+        r"\ud83d\u0041",
+    ] {
         check_lines(
             "status",
             [
@@ -269,8 +327,16 @@ fn brackets_close_what_they_opened() {
     check_lines(
         "a",
         [
-            "{\"a\":[1}", "{\"a\":[1}}", "{\"a\":{\"b\":1]}", "{\"a\":1]", "{\"a\":[}", "{\"a\":{]}",
-            "{\"a\":[[1}]}", "{\"a\":[{]}]}", "[1}", "{\"a\":[1]}",
+            "{\"a\":[1}",
+            "{\"a\":[1}}",
+            "{\"a\":{\"b\":1]}",
+            "{\"a\":1]",
+            "{\"a\":[}",
+            "{\"a\":{]}",
+            "{\"a\":[[1}]}",
+            "{\"a\":[{]}]}",
+            "[1}",
+            "{\"a\":[1]}",
         ],
     );
 }
@@ -298,7 +364,11 @@ fn control_characters_are_never_accepted() {
 fn runs_of_backslashes_cross_blocks() {
     for len in 0..140 {
         for backslashes in [1, 2, 3, 62, 63, 64, 65, 127, 128, 129] {
-            let line = format!("{{\"a\":\"{}{}\",\"b\":1}}", "x".repeat(len), "\\".repeat(backslashes));
+            let line = format!(
+                "{{\"a\":\"{}{}\",\"b\":1}}",
+                "x".repeat(len),
+                "\\".repeat(backslashes)
+            );
             check_index([line.as_bytes(), b"\n", ORDER, b"\n"].concat().as_slice());
             if len % 64 < 2 || len % 64 > 60 {
                 check_lines("b", [line.as_bytes(), ORDER]);
@@ -316,7 +386,10 @@ fn segments_end_anywhere() {
         let len = SEGMENT_BYTES_MAX.wrapping_add_signed(len);
         check_chunk(&path("status"), &chunk[..len]);
         let filler = len - ORDER.len() - 1;
-        check_lines("status", [&[ORDER, &b" ".repeat(filler)].concat()[..], ORDER]);
+        check_lines(
+            "status",
+            [&[ORDER, &b" ".repeat(filler)].concat()[..], ORDER],
+        );
         check_lines("status", [&b"[".repeat(len)[..], ORDER]);
         check_lines("status", [&b"\"".repeat(len)[..], ORDER]);
     }
@@ -330,9 +403,14 @@ fn segments_end_anywhere() {
             };
             let mut sink = Verdicts::default();
             let mut oversize = 0;
-            let slow = &mut |line: &[u8], _: &mut Verdicts| oversize += usize::from(line.len() > limit);
+            let slow =
+                &mut |line: &[u8], _: &mut Verdicts| oversize += usize::from(line.len() > limit);
             lane.chunk(&order, slow, &mut sink);
-            assert_eq!(sink.0.len() + oversize, usize::from(limit != ORDER.len()), "{limit}");
+            assert_eq!(
+                sink.0.len() + oversize,
+                usize::from(limit != ORDER.len()),
+                "{limit}"
+            );
         }
     }
 }
@@ -345,7 +423,9 @@ fn many_shapes_take_turns() {
             1 => format!("\"m{k}\":\"{i}\""),
             _ => format!("\"m{k}\":[{i},true]"),
         });
-        let members: Vec<String> = members.chain([format!("\"status\":\"{}\"", i % 4)]).collect();
+        let members: Vec<String> = members
+            .chain([format!("\"status\":\"{}\"", i % 4)])
+            .collect();
         format!("{{{}}}", members.join(","))
     });
     check_lines("status", lines);

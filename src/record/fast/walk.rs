@@ -90,7 +90,11 @@ pub(super) fn line<S: Simd>(
                 }
                 at += 1;
                 if is_step && on_path == path.len() {
-                    found = if is_escaped { Found::Escaped(value) } else { Found::Scalar(value) };
+                    found = if is_escaped {
+                        Found::Escaped(value)
+                    } else {
+                        Found::Scalar(value)
+                    };
                 }
             }
             b'{' | b'[' => {
@@ -186,7 +190,11 @@ fn name<S: Simd>(
     }
     if kinds[at + 1] == b'\\' {
         notes.escape();
-        return escaped_name(segment, at, decides.then(|| path.name(on_path - 1)).flatten());
+        return escaped_name(
+            segment,
+            at,
+            decides.then(|| path.name(on_path - 1)).flatten(),
+        );
     }
     if kinds[at + 1] != b'"' || kinds[at + 2] != b':' {
         return Err(BailReason::Structure);
@@ -210,5 +218,8 @@ fn escaped_name<S: Simd>(
         return Err(BailReason::Structure);
     }
     let name = &segment.text[segment.position(at) + 1..segment.position(close)];
-    Ok((close + 2, step.is_some_and(|step| escape::resolves_to(name, step))))
+    Ok((
+        close + 2,
+        step.is_some_and(|step| escape::resolves_to(name, step)),
+    ))
 }
