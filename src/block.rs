@@ -11,7 +11,7 @@
 use hashbrown::HashTable;
 
 use crate::clock::Timestamp;
-use crate::key::{KeyKind, KeyRef};
+use crate::key::{FOLD_BYTES_MAX, Fold, KeyKind, KeyRef};
 
 /// Distinct keys at which a block is full.
 pub const ENTRIES_MAX: usize = 4096;
@@ -23,6 +23,7 @@ pub const KEY_BYTES_MAX: usize = 128 * 1024;
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     hash: u64,
+    fold: Fold,
     /// `key_start + key_len <= keys.len()`
     key_start: u32,
     key_len: u32,
@@ -37,6 +38,8 @@ pub struct Pair<'a> {
     pub hash: u64,
     /// The key.
     pub key: KeyRef<'a>,
+    /// The key's fold.
+    pub fold: Fold,
     /// How many records.
     pub count: u64,
 }
@@ -57,20 +60,28 @@ pub struct Block {
 impl Block {
     /// Adds one pair; `hash` must be the same for equal keys.
     pub fn add(&mut self, hash: u64, key: KeyRef<'_>) {
-        self.records += 1;
-        let (entries, keys) = (&mut self.entries, &self.keys);
+        self.add_folded(hash, key.fold(), key);
+    }
+
+    /// Adds one pair whose key has this fold. The answer is good for [`Block::add_again`] until the
+    /// block is cleared.
+    #[inline]
+    pub fn add_folded(&mut self, hash: u64, fold: Fold, key: KeyRef<'_>) -> u32 {
+        let (entries, keys) = (&self.entries, &self.keys);
         let found = self.index.find(hash, |&i| {
             let entry = &entries[i as usize];
-            entry.hash == hash && entry.key(keys) == key
+            entry.is_folded(fold, key)
+                && (key.bytes.len() <= FOLD_BYTES_MAX || entry.key(keys) == key)
         });
         if let Some(&i) = found {
-            // A block holds fewer pairs than a chunk has bytes: the sum cannot wrap.
-            entries[i as usize].count += 1;
-            return;
+            self.add_again(i);
+            return i;
         }
         let i = entries.len() as u32;
-        entries.push(Entry {
+        self.records += 1;
+        self.entries.push(Entry {
             hash,
+            fold,
             key_start: self.keys.len() as u32,
             key_len: key.bytes.len() as u32,
             count: 1,
@@ -80,6 +91,18 @@ impl Block {
         let entries = &self.entries;
         self.index
             .insert_unique(hash, i, |&i| entries[i as usize].hash);
+        i
+    }
+
+    /// Adds one pair more of the key that [`Block::add_folded`] gave this answer for.
+    ///
+    /// # Panics
+    /// If it did not since the block was cleared.
+    #[inline]
+    pub fn add_again(&mut self, entry: u32) {
+        self.records += 1;
+        // A block holds fewer pairs than a chunk has bytes: the sum cannot wrap.
+        self.entries[entry as usize].count += 1;
     }
 
     /// Whether the block must be sent before another pair is added.
@@ -97,11 +120,12 @@ impl Block {
         self.records
     }
 
-    /// The pairs, one for each key.
-    pub fn pairs(&self) -> impl ExactSizeIterator<Item = Pair<'_>> {
+    /// The pairs, one for each key; the iterator's copies are cheap.
+    pub fn pairs(&self) -> impl ExactSizeIterator<Item = Pair<'_>> + Clone {
         self.entries.iter().map(|entry| Pair {
             hash: entry.hash,
             key: entry.key(&self.keys),
+            fold: entry.fold,
             count: entry.count.into(),
         })
     }
@@ -117,6 +141,11 @@ impl Block {
 }
 
 impl Entry {
+    #[inline]
+    fn is_folded(&self, fold: Fold, key: KeyRef<'_>) -> bool {
+        self.fold == fold && self.kind == key.kind && self.key_len as usize == key.bytes.len()
+    }
+
     fn key<'a>(&self, keys: &'a [u8]) -> KeyRef<'a> {
         let start = self.key_start as usize;
         KeyRef {

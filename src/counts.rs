@@ -9,15 +9,14 @@
 //!
 //! Bound: at most [`KeyBudget`] keys in all shards together; records of further keys are counted
 //! as overflow, which the merge shows as the key [`OTHER`]. A live key costs its length (shared
-//! with the merge), an entry (24 bytes) and up to 2.3 table slots here, and 8 bytes in each counts array.
+//! with the merge), an entry (32 bytes) and two to four slots (8 bytes each) here, and 8 bytes in each counts array.
 
 use std::sync::Arc;
 
-use hashbrown::HashTable;
-
-use crate::block::Block;
+use crate::block::{Block, Pair};
 use crate::budget::KeyBudget;
-use crate::key::{KeyKind, KeyRef};
+use crate::key::{FOLD_BYTES_MAX, Fold, KeyKind, KeyRef};
+use crate::slots::Slots;
 
 /// The key under which records beyond the key limit are counted.
 pub const OTHER: KeyRef<'static> = KeyRef::string("_other");
@@ -35,10 +34,16 @@ pub struct KeyPlace {
     kind: KeyKind,
 }
 
-/// A key that a shard holds.
+/// Pairs whose searches go side by side: about as many misses as a core can have under way.
+const LOOK_AHEAD: usize = 32;
+
+/// With fewer keys everything is in the second-level cache, and a look ahead only costs.
+const LOOK_AHEAD_KEYS_MIN: usize = 16 * 1024;
+
+/// A key that a shard holds. A short one is compared here, without a look at its bytes.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    hash: u64,
+    fold: Fold,
     place: KeyPlace,
 }
 
@@ -88,8 +93,8 @@ pub struct ClosedCounts {
 pub struct Counts {
     budget: Arc<KeyBudget>,
     entries: Vec<Entry>,
-    /// Finds an entry by its key; values are ids.
-    table: HashTable<u32>,
+    /// Finds an entry by its key; numbers are ids.
+    table: Slots,
     segments: Segments,
     open_segment: Vec<u8>,
     counts: Vec<u64>,
@@ -105,7 +110,7 @@ impl Counts {
         Counts {
             budget,
             entries: Vec::new(),
-            table: HashTable::new(),
+            table: Slots::default(),
             segments: Segments::default(),
             open_segment: Vec::new(),
             counts: Vec::new(),
@@ -117,12 +122,34 @@ impl Counts {
 
     /// Counts a block's pairs.
     pub fn count(&mut self, block: &Block) {
-        for pair in block.pairs() {
-            match self.id(pair.hash, pair.key) {
-                Some(id) => self.counts[id as usize] += pair.count,
-                None => self.overflow += pair.count,
+        let mut pairs = block.pairs();
+        while pairs.len() > 0 {
+            if self.entries.len() >= LOOK_AHEAD_KEYS_MIN {
+                self.look_ahead(pairs.clone().take(LOOK_AHEAD));
+            }
+            for pair in pairs.by_ref().take(LOOK_AHEAD) {
+                match self.id(&pair) {
+                    Some(id) => self.counts[id as usize] += pair.count,
+                    None => self.overflow += pair.count,
+                }
             }
         }
+    }
+
+    /// Brings what these pairs, at most [`LOOK_AHEAD`], need into the cache: their slots, then the
+    /// entries and counts that the slots name, each step for all at once. No branch depends on what
+    /// is read, so no read waits for another of its step.
+    fn look_ahead<'a>(&self, pairs: impl Iterator<Item = Pair<'a>>) {
+        let mut ids = [0; LOOK_AHEAD];
+        for (id, pair) in ids.iter_mut().zip(pairs) {
+            *id = self.table.guess(pair.hash) as usize;
+        }
+        let mut sum = 0;
+        for id in ids {
+            sum ^= self.counts[id] ^ u64::from(self.entries[id].place.len);
+        }
+        // Nobody wants the sum; but for this the reads would be optimised away.
+        std::hint::black_box(sum);
     }
 
     /// Closes the batch; `zeros` is an array of zeros that came back from the merge, or empty.
@@ -144,24 +171,30 @@ impl Counts {
         }
     }
 
-    /// The id of `key`, a new one if need be; `None` beyond the limit.
-    fn id(&mut self, hash: u64, key: KeyRef<'_>) -> Option<u32> {
+    /// The id of the pair's key, a new one if need be; `None` beyond the limit.
+    #[inline]
+    fn id(&mut self, pair: &Pair<'_>) -> Option<u32> {
         let (entries, segments, open) = (&self.entries, &self.segments, &self.open_segment);
-        let found = self.table.find(hash, |&id| {
-            let Entry { hash: other, place } = entries[id as usize];
-            other == hash && place.len as usize == key.bytes.len() && {
-                let segment = segments.closed.get(place.segment as usize);
-                place.within(segment.map_or(open, |closed| closed)) == key
-            }
+        let key = pair.key;
+        let found = self.table.find(pair.hash, |id| {
+            let Entry { fold, place } = entries[id as usize];
+            fold == pair.fold
+                && place.kind == key.kind
+                && place.len as usize == key.bytes.len()
+                && (key.bytes.len() <= FOLD_BYTES_MAX || {
+                    let segment = segments.closed.get(place.segment as usize);
+                    place.within(segment.map_or(open, |closed| closed)) == key
+                })
         });
         match found {
-            Some(&id) => Some(id),
-            None => self.insert(hash, key),
+            Ok(id) => Some(id),
+            Err(vacant) => self.insert(vacant, pair),
         }
     }
 
     #[cold]
-    fn insert(&mut self, hash: u64, key: KeyRef<'_>) -> Option<u32> {
+    fn insert(&mut self, vacant: usize, pair: &Pair<'_>) -> Option<u32> {
+        let key = pair.key;
         // The name of the overflow stands for the overflow, or two rows would bear it.
         if key == OTHER || !self.budget.take() {
             return None;
@@ -177,11 +210,12 @@ impl Counts {
         };
         self.open_segment.extend_from_slice(key.bytes);
         let id = self.entries.len() as u32;
-        self.entries.push(Entry { hash, place });
+        self.entries.push(Entry {
+            fold: pair.fold,
+            place,
+        });
         self.counts.push(0);
-        let entries = &self.entries;
-        self.table
-            .insert_unique(hash, id, |&id| entries[id as usize].hash);
+        self.table.insert(vacant, pair.hash, id);
         Some(id)
     }
 

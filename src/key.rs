@@ -48,6 +48,22 @@ impl KeyKind {
     }
 }
 
+/// The longest key that its [`Fold`] holds wholly, in bytes.
+pub const FOLD_BYTES_MAX: usize = 16;
+
+/// What [`KeyRef::fold`] makes of a key's bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fold([u64; 2]);
+
+impl Fold {
+    /// Where a small table may look for the key: bits that depend on all bytes of the fold.
+    #[inline]
+    pub fn mix(self) -> u64 {
+        // The odd constant is the golden ratio's, as in Fibonacci hashing.
+        (self.0[0] ^ self.0[1].rotate_left(27)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+}
+
 /// A borrowed key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyRef<'a> {
@@ -100,6 +116,36 @@ impl<'a> KeyRef<'a> {
             KeyKind::False => "false".into(),
             KeyKind::True => "true".into(),
             KeyKind::Number | KeyKind::String => String::from_utf8_lossy(self.bytes),
+        }
+    }
+
+    /// The key's bytes in two words, to be compared in one step.
+    ///
+    /// Of keys of equal kind and length up to [`FOLD_BYTES_MAX`], equal folds mean equal keys; of
+    /// longer ones the fold is the first and the last eight bytes.
+    #[inline]
+    pub fn fold(&self) -> Fold {
+        let len = self.bytes.len();
+        let word = |at: usize| {
+            let bytes = self.bytes[at..at + 4].first_chunk();
+            u64::from(u32::from_le_bytes(
+                *bytes.expect("four bytes are four bytes"),
+            ))
+        };
+        let byte = |at: usize| u64::from(self.bytes[at]);
+        match len {
+            0 => Fold::default(),
+            1..4 => Fold([byte(0) | byte(len / 2) << 8 | byte(len - 1) << 16, 0]),
+            // Lengths of every sort come mixed in a stream, so the usual ones take no branch apart:
+            // four reads, from 0, `step`, `-4 - step` and -4, cover the bytes (as wyhash reads them).
+            4..=FOLD_BYTES_MAX => {
+                let step = (len >> 3) << 2;
+                Fold([
+                    word(0) | word(step) << 32,
+                    word(len - 4 - step) | word(len - 4) << 32,
+                ])
+            }
+            _ => Fold([word(0) | word(4) << 32, word(len - 8) | word(len - 4) << 32]),
         }
     }
 
@@ -163,6 +209,24 @@ mod tests {
             for (j, b) in keys.iter().enumerate() {
                 assert_eq!(a == b, i == j, "{a:?} {b:?}");
                 assert_eq!(a.cmp(b), i.cmp(&j), "{a:?} {b:?}");
+            }
+        }
+    }
+
+    fn fold(bytes: &[u8]) -> Fold {
+        let kind = KeyKind::String;
+        KeyRef { kind, bytes }.fold()
+    }
+
+    #[test]
+    fn folds_tell_short_keys_of_a_length_apart() {
+        for len in 0..=40 {
+            let bytes = vec![b'a'; len];
+            for changed in 0..len {
+                let mut other = bytes.clone();
+                other[changed] = b'b';
+                let is_within = len <= FOLD_BYTES_MAX || changed < 8 || changed >= len - 8;
+                assert_eq!(fold(&bytes) != fold(&other), is_within, "{len} {changed}");
             }
         }
     }

@@ -74,6 +74,7 @@ pub mod marks;
 pub mod shard;
 pub mod counts;
 pub mod budget;
+pub mod slots;
 pub mod batch;
 pub mod totals;
 pub mod latency;

@@ -101,7 +101,7 @@ pub fn default_shards(parsers: usize) -> usize {
 }
 
 /// An entry of a block, its table slot included.
-const BLOCK_ENTRY_BYTES: usize = 48;
+const BLOCK_ENTRY_BYTES: usize = 64;
 
 /// What the parser may hold for a line, per byte of it: a copy, string buffers, structural indexes
 /// (4 bytes) and tape nodes (16 bytes) for a line of nothing but brackets and commas.
@@ -110,11 +110,11 @@ const PARSER_BYTES_PER_LINE_BYTE: usize = 32;
 /// Code, stacks, histograms, queues, output buffers.
 const PROGRAM_BYTES: usize = 16 * 1024 * 1024;
 
-/// What a live key costs beside its bytes, in bytes: an entry (24) and its table slot (up to 12) in
-/// the shard, its place (16) and total (8) in the merge, up to five counts (8 each), the new key on
-/// its way (16), each in a vector that may have grown to twice its need, and the row in which a
-/// report without a limit shows it (40).
-pub const KEY_BYTES: u64 = 240;
+/// What a live key costs beside its bytes, in bytes: an entry (32) in the shard, its place (16) and
+/// total (8) in the merge, up to five counts (8 each), the new key on its way (16), each in a vector
+/// that may have grown to twice its need; its table slots (up to 48 while the table grows), and the
+/// row in which a report without a limit shows it (40).
+pub const KEY_BYTES: u64 = 320;
 
 /// A pipeline that is built and has not begun to read.
 pub struct Pipeline {
