@@ -63,6 +63,10 @@ impl Downstream for Tally {
         true
     }
 
+    fn is_done(&self) -> bool {
+        true
+    }
+
     fn is_idle(&self) -> bool {
         true
     }

@@ -337,7 +337,7 @@ mod tests {
         #[test]
         fn every_line_is_in_exactly_one_extent(
             content in proptest::collection::vec(
-                prop_oneof![1 => Just(b'\n'), 6 => b'a'..b'z'], 0..300),
+                prop_oneof![1 => Just(b'\n'), 6 => b'a'..=b'z'], 0..300),
             mark in any::<bool>(),
             cuts in proptest::collection::vec(4u64..60, 1..6),
             buffer in 4usize..40,

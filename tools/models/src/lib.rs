@@ -10,18 +10,18 @@
 //!
 //! | model | what it holds |
 //! |---|---|
-//! | [`parking`] | no wake-up is lost between a sleeper and those who wake it |
-//! | [`pool`] | a reader that waits for room gets every chunk that two parsers return |
-//! | [`boundary`] | a shard closes a batch when both parsers' marks have come, with exactly its pairs |
-//! | [`keys`] | all shards together take no more keys than the limit, and no fewer |
+//! | `parking` | no wake-up is lost between a sleeper and those who wake it |
+//! | `pool` | a reader that waits for room gets every chunk that two parsers return |
+//! | `boundary` | a shard closes a batch when both parsers' marks have come, with exactly its pairs |
+//! | `keys` | all shards together take no more keys than the limit, and no fewer |
 //!
 //! What stands in for what: crossbeam's queues are not ours to prove, and their `SeqCst` operations
-//! would hide a missing fence of ours. [`queue`] therefore has the least order that a queue must
+//! would hide a missing fence of ours. `queue` therefore has the least order that a queue must
 //! have: what was written before a push is seen after its pop, and nothing else. The eventfd of the
 //! reader's poll and `std::thread::park` are both `loom::thread::park`: either remembers a wake-up
 //! that comes before the sleep.
 //!
-//! Loom searches within a bound: a thread is interrupted at most [`PREEMPTIONS_MAX`] times where it
+//! Loom searches within a bound: a thread is interrupted at most `PREEMPTIONS_MAX` times where it
 //! could have gone on (`LOOM_MAX_PREEMPTIONS` sets another bound).
 
 #![cfg(loom)]
