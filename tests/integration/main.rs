@@ -6,6 +6,7 @@ mod support;
 
 mod pipeline;
 mod goldens;
+mod house;
 mod sockets;
 mod backpressure;
 mod signals;

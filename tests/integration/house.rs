@@ -1,0 +1,75 @@
+//! The house itself: the licences of what is built into the program.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Licences that every dependency must offer at least one of.
+const LICENCES: [&str; 8] = [
+    "MIT",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "Unlicense",
+    "Unicode-3.0",
+    "Zlib",
+];
+
+/// Whether a licence expression can be met by the licences above: every part joined by `AND` must be,
+/// and of those joined by `OR` (or an old-style `/`) one.
+fn is_free(expression: &str) -> bool {
+    let plain = expression.replace(['(', ')'], " ").replace('/', " OR ");
+    plain.split(" AND ").all(|part| {
+        part.split(" OR ")
+            .any(|licence| LICENCES.contains(&licence.trim()))
+    })
+}
+
+#[test]
+fn every_dependency_is_under_a_free_licence() {
+    let rustc = Command::new("rustc").arg("-vV").output().unwrap();
+    let rustc = String::from_utf8(rustc.stdout).unwrap();
+    let host = rustc
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .unwrap();
+    // Only what this machine builds with has been fetched.
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline"])
+        .args(["--filter-platform", host])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    assert!(packages.len() > 50, "only {} packages", packages.len());
+    for package in packages {
+        let licence = package["license"].as_str().unwrap_or("none");
+        assert!(is_free(licence), "{} is under {licence}", package["name"]);
+    }
+}
+
+#[test]
+fn expressions_are_read_as_they_are_meant() {
+    for free in [
+        "MIT",
+        "MIT/Apache-2.0",
+        "(MIT OR Apache-2.0) AND Unicode-3.0",
+    ] {
+        assert!(is_free(free), "{free}");
+    }
+    for other in [
+        "none",
+        "GPL-3.0",
+        "MIT AND GPL-3.0",
+        "(MIT OR Apache-2.0) AND NCSA",
+    ] {
+        assert!(!is_free(other), "{other}");
+    }
+}
