@@ -11,6 +11,7 @@ use tallyline::record::samples::{PATHS, corner_cases, mutate, record};
 
 fn main() -> io::Result<()> {
     write("record", record_seeds())?;
+    write("lane", lane_seeds())?;
     write("stream", stream_seeds())?;
     write("path", path_seeds())
 }
@@ -30,6 +31,24 @@ fn record_seeds() -> Vec<Vec<u8>> {
         line.insert(0, (i % PATHS.len()) as u8);
     }
     lines
+}
+
+/// Chunks of a few of those lines, some of them twice, so that shapes are met again.
+fn lane_seeds() -> Vec<Vec<u8>> {
+    let mut rng = Rng::with_seed(2);
+    let lines = record_seeds();
+    let chunk = |i: usize| {
+        let mut chunk = vec![(i % PATHS.len()) as u8];
+        for _ in 0..rng.usize(1..8) {
+            let line = &lines[rng.usize(..lines.len())][1..];
+            for _ in 0..rng.usize(1..3) {
+                chunk.extend_from_slice(line);
+                chunk.push(b'\n');
+            }
+        }
+        chunk
+    };
+    (0..500).map(chunk).collect()
 }
 
 /// Streams of a few lines of every kind, behind random heads.
