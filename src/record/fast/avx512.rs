@@ -34,9 +34,9 @@ impl Avx512 {
 }
 
 /// What a byte is to [`Masks`], a bit each.
-const OPERATOR: i8 = 1;
-const WHITE: i8 = 2;
-const QUOTE: i8 = 4;
+const OPERATOR: i8 = i8::MIN;
+const WHITE: i8 = 1;
+const QUOTE: i8 = 2;
 
 /// The bits above of each ASCII byte.
 const CLASSES: [i8; 128] = {
@@ -228,8 +228,8 @@ fn block(
     let masks = Masks {
         quote: _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(b'"' as i8)),
         backslash: _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(b'\\' as i8)),
-        operator: _mm512_test_epi8_mask(classes, _mm512_set1_epi8(OPERATOR)),
-        scalar: _mm512_testn_epi8_mask(classes, _mm512_set1_epi8(OPERATOR | WHITE | QUOTE)),
+        operator: _mm512_movepi8_mask(classes),
+        scalar: _mm512_testn_epi8_mask(classes, classes),
         control: _mm512_cmplt_epu8_mask(bytes, _mm512_set1_epi8(0x20)),
     };
     let slots = scan.slots(

@@ -203,9 +203,12 @@ impl Shape {
     /// Whether the numbers and literals are any.
     #[inline(always)]
     fn scalars_agree<S: Simd>(&self, segment: Segment<'_, S>, at: usize) -> bool {
-        self.scalars
-            .iter()
-            .all(|&slot| segment.scalar(at + slot as usize).is_some())
+        for &slot in &self.scalars {
+            if segment.scalar(at + slot as usize).is_none() {
+                return false;
+            }
+        }
+        true
     }
 }
 
