@@ -8,7 +8,8 @@
 //! how the bytes were dealt out to reads. A line longer than the limit is skipped to its end in
 //! linear time and in no more memory than the limit, and counted in the chunk in which it ends.
 //!
-//! Cursors: `0 <= cut <= filled <= chunk.capacity()`; lines are `..cut`, the tail is `cut..filled`.
+//! Cursors: `0 <= cut <= filled <= filled + held <= chunk.capacity()`; lines are `..cut`, the tail is
+//! `cut..filled`, and `held` bytes behind it were read and not looked at.
 
 #[doc(hidden)]
 pub mod check;
@@ -31,6 +32,7 @@ pub struct Framer {
     chunk: Box<Chunk>,
     filled: usize,
     cut: usize,
+    held: usize,
     /// Whether bytes came since the chunk was begun: its `received` is set then.
     fresh: bool,
     /// In the middle of a line that is too long: everything up to the next newline is dropped.
@@ -49,6 +51,7 @@ impl Framer {
             chunk,
             filled: 0,
             cut: 0,
+            held: 0,
             fresh: true,
             skipping: false,
             at_start: true,
@@ -86,7 +89,13 @@ impl Framer {
         self.skipping || self.filled > self.cut
     }
 
-    /// Takes note of `count` bytes read into [`Framer::space`] at `now`.
+    /// Keeps `count` bytes read into [`Framer::space`] through a [`Framer::take`], until
+    /// [`Framer::advance`] takes note of them: they belong behind a boundary, the lines before it.
+    pub fn hold(&mut self, count: usize) {
+        self.held = count;
+    }
+
+    /// Takes note of `count` bytes read into [`Framer::space`] at `now`, held or not.
     pub fn advance(&mut self, count: usize, now: Timestamp) {
         if self.fresh && count > 0 {
             self.chunk.received = now;
@@ -94,6 +103,7 @@ impl Framer {
         }
         let mut from = self.filled;
         self.filled += count;
+        self.held = 0;
         assert!(
             self.filled <= self.chunk.capacity(),
             "a read past the end of a chunk"
@@ -129,13 +139,14 @@ impl Framer {
     /// `None` if the pool has none to give at the moment.
     pub fn take(&mut self, pool: &mut Pool) -> Option<Box<Chunk>> {
         let tail = self.tail_bytes();
+        let moved = tail + self.held;
         let mut next = pool.take()?;
-        if tail > next.capacity() && !pool.grow(&mut next, tail) {
+        if moved > next.capacity() && !pool.grow(&mut next, moved) {
             pool.put(next);
             return None;
         }
-        let (cut, filled) = (self.cut, self.filled);
-        next.memory_mut()[..tail].copy_from_slice(&self.chunk.memory_mut()[cut..filled]);
+        let cut = self.cut;
+        next.memory_mut()[..moved].copy_from_slice(&self.chunk.memory_mut()[cut..cut + moved]);
         if self.skipping {
             // The head of the line being skipped belongs to the chunk in which the line ends.
             if self.chunk.oversize_lines == 0 {

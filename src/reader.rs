@@ -278,6 +278,8 @@ impl<D: Downstream> Reader<D> {
             .read(slot.framer.space(), &readiness(&self.poll, index), now);
         match answer {
             Read::Bytes(count) => {
+                // What was just read stays out of a batch whose boundary came in the meantime.
+                slot.framer.hold(count);
                 let now = self.clock.now();
                 self.close_due_batches(now)?;
                 self.report.bytes += count as u64;
@@ -493,6 +495,7 @@ fn next_boundary(now: Timestamp, every_nanos: u64) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicI64;
 
     #[test]
     fn boundaries_are_multiples_of_the_interval() {
@@ -502,5 +505,104 @@ mod tests {
         assert_eq!(next_boundary(at(4999), every), at(5000));
         assert_eq!(next_boundary(at(5000), every), at(10_000));
         assert_eq!(next_boundary(at(-1), every), at(0));
+    }
+
+    /// A clock that is at the time it was set to.
+    #[derive(Default)]
+    struct SetClock(AtomicI64);
+
+    impl Clock for SetClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+        }
+
+        fn wait(&self, _: &mut Poll, _: &mut Events, _: Option<Timestamp>) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Pieces of a stream, and the milliseconds the clock stands at when each has been read.
+    struct Pieces(Arc<SetClock>, Vec<(i64, &'static [u8])>);
+
+    impl Source for Pieces {
+        fn name(&self) -> &str {
+            "pieces"
+        }
+
+        fn register(&mut self, _: &Readiness<'_>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn read(&mut self, space: &mut [u8], _: &Readiness<'_>, _: Timestamp) -> Read {
+            if self.1.is_empty() {
+                return Read::Finished;
+            }
+            let (millis, piece) = self.1.remove(0);
+            self.0.0.store(millis, Ordering::Relaxed);
+            space[..piece.len()].copy_from_slice(piece);
+            Read::Bytes(piece.len())
+        }
+    }
+
+    /// Keeps the lines of every batch; never idle, so that lines are held back.
+    #[derive(Default)]
+    struct Batches(Vec<Vec<u8>>, Vec<u8>);
+
+    impl Downstream for Batches {
+        fn reclaim(&mut self, _: &mut Pool) {}
+
+        fn has_room(&self) -> bool {
+            true
+        }
+
+        fn is_done(&self) -> bool {
+            true
+        }
+
+        fn is_idle(&self) -> bool {
+            false
+        }
+
+        fn chunk(&mut self, chunk: Box<Chunk>, pool: &mut Pool) {
+            self.1.extend_from_slice(chunk.lines());
+            pool.put(chunk);
+        }
+
+        fn mark(&mut self, _: Mark) -> bool {
+            self.0.push(std::mem::take(&mut self.1));
+            true
+        }
+    }
+
+    #[test]
+    fn bytes_that_a_boundary_overtook_while_they_were_read_are_the_next_batch_s_own() {
+        let clock = Arc::new(SetClock::default());
+        let pieces: Vec<(i64, &[u8])> = vec![
+            (1, b"a\nb"),
+            (5, b"c\nd"),
+            (12, b"e\n"),
+            (13, b"f\n"),
+            (31, b"g\nh\ni\n"),
+        ];
+        let reader = Reader::new(
+            ReaderParts {
+                sources: vec![Box::new(Pieces(Arc::clone(&clock), pieces))],
+                pool: Pool::new(64, 256),
+                downstream: Batches::default(),
+                clock,
+                every_nanos: 10_000_000,
+                line_bytes_max: 32,
+                send_bytes: 64,
+            },
+            ReaderPoll::new().unwrap(),
+        );
+        let (report, batches) = reader.run().unwrap();
+        let batches: Vec<&str> = batches
+            .0
+            .iter()
+            .map(|lines| std::str::from_utf8(lines).unwrap())
+            .collect();
+        assert_eq!(batches, ["a\nbc\n", "de\nf\n", "", "g\nh\ni\n"]);
+        assert_eq!((report.bytes, report.torn_lines), (16, 0));
     }
 }
