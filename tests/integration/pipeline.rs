@@ -2,18 +2,23 @@
 //! threads, in batches of any length.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use fastrand::Rng;
+use mio::{Events, Poll};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tallyline::clock::Timestamp;
+use tallyline::clock::{Clock, Timestamp};
 use tallyline::ledger::Ledger;
 use tallyline::oracle::Oracle;
 use tallyline::pipeline::Settings;
 use tallyline::record::{KeyPath, samples};
-use tallyline::source::ScriptEvent;
+use tallyline::source::{Script, ScriptEvent};
 
-use crate::support::{KeyCounts, Run, key, run_script, settings};
+use crate::support::{KeyCounts, Run, key, run, run_script, settings};
 
 const MILLI: u64 = 1_000_000;
 
@@ -336,6 +341,59 @@ proptest! {
             assert_eq!(count, &oracle.counts[key], "{key:?}");
         }
         assert_eq!(run.counts.values().sum::<u64>() + other, oracle.ledger.counted);
+    }
+}
+
+/// A clock that runs on by some nanoseconds whenever it is looked at, so that a boundary can come
+/// between any two looks; otherwise as the virtual one.
+struct RunningClock {
+    now: AtomicI64,
+    step_nanos: i64,
+}
+
+impl Clock for RunningClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(self.now.fetch_add(self.step_nanos, Ordering::Relaxed))
+    }
+
+    fn wait(
+        &self,
+        poll: &mut Poll,
+        events: &mut Events,
+        deadline: Option<Timestamp>,
+    ) -> io::Result<()> {
+        if let Some(deadline) = deadline {
+            self.now.fetch_max(deadline.as_nanos(), Ordering::Relaxed);
+        }
+        poll.poll(events, deadline.map(|_| Duration::ZERO))
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn boundaries_that_come_in_the_middle_of_anything_change_no_count(
+        streams in vec(stream(), 1..4),
+        pieces in pieces(),
+        settings in small_settings(),
+        // Looks at the clock in a batch.
+        looks in 2u64..40,
+    ) {
+        let scripted = script(&streams, &pieces, settings.line_bytes_max);
+        let mut oracle = Oracle::new(settings.by.clone(), settings.line_bytes_max);
+        for bytes in &scripted.bytes {
+            oracle.count(bytes);
+        }
+        let clock = RunningClock {
+            now: AtomicI64::new(START.as_nanos()),
+            step_nanos: (settings.every_nanos / looks) as i64,
+        };
+        let source = Box::new(Script::new(scripted.events));
+        let run = run(settings, source, Arc::new(clock), |_| {});
+        prop_assert!(run.result.is_ok());
+        prop_assert_eq!((run.ledger, run.counts), (oracle.ledger, oracle.counts));
+        prop_assert_eq!(run.summary.torn_lines, scripted.torn_lines);
     }
 }
 
