@@ -8,10 +8,9 @@
 //! more may stand in it, however long. A block that grew beyond that gives its memory up on
 //! [`Block::clear`].
 
-use hashbrown::HashTable;
-
 use crate::clock::Timestamp;
 use crate::key::{FOLD_BYTES_MAX, Fold, KeyKind, KeyRef};
+use crate::slots::Slots;
 
 /// Distinct keys at which a block is full.
 pub const ENTRIES_MAX: usize = 4096;
@@ -49,8 +48,8 @@ pub struct Pair<'a> {
 pub struct Block {
     entries: Vec<Entry>,
     keys: Vec<u8>,
-    /// Finds an entry by its key; values are indexes into `entries`.
-    index: HashTable<u32>,
+    /// Finds an entry by its key; numbers are indexes into `entries`.
+    table: Slots,
     /// Pairs that went in.
     records: u64,
     /// When the chunk of these pairs was read.
@@ -58,27 +57,41 @@ pub struct Block {
 }
 
 impl Block {
-    /// Adds one pair; `hash` must be the same for equal keys.
-    pub fn add(&mut self, hash: u64, key: KeyRef<'_>) {
-        self.add_folded(hash, key.fold(), key);
-    }
-
-    /// Adds one pair whose key has this fold. The answer is good for [`Block::add_again`] until the
-    /// block is cleared.
+    /// Adds one pair, whose key has this fold; `hash` must be the same for equal keys. Returns the
+    /// key's entry, good for [`Block::add_more`] until the block is cleared.
     #[inline]
-    pub fn add_folded(&mut self, hash: u64, fold: Fold, key: KeyRef<'_>) -> u32 {
+    pub fn add(&mut self, hash: u64, fold: Fold, key: KeyRef<'_>) -> u32 {
+        self.records += 1;
         let (entries, keys) = (&self.entries, &self.keys);
-        let found = self.index.find(hash, |&i| {
+        let found = self.table.find(hash, |i| {
             let entry = &entries[i as usize];
             entry.is_folded(fold, key)
                 && (key.bytes.len() <= FOLD_BYTES_MAX || entry.key(keys) == key)
         });
-        if let Some(&i) = found {
-            self.add_again(i);
-            return i;
+        match found {
+            Ok(entry) => {
+                // A block holds fewer pairs than chunks have bytes: the sum cannot wrap.
+                self.entries[entry as usize].count += 1;
+                entry
+            }
+            Err(vacant) => self.insert(vacant, hash, fold, key),
         }
-        let i = entries.len() as u32;
-        self.records += 1;
+    }
+
+    /// Adds `count` pairs more of a key that is in the block.
+    ///
+    /// # Panics
+    /// If there is no such entry.
+    #[inline]
+    pub fn add_more(&mut self, entry: u32, count: u32) {
+        self.records += u64::from(count);
+        self.entries[entry as usize].count += count;
+    }
+
+    #[cold]
+    fn insert(&mut self, vacant: usize, hash: u64, fold: Fold, key: KeyRef<'_>) -> u32 {
+        let entry = self.entries.len() as u32;
+        self.table.insert(vacant, hash, entry);
         self.entries.push(Entry {
             hash,
             fold,
@@ -88,21 +101,7 @@ impl Block {
             kind: key.kind,
         });
         self.keys.extend_from_slice(key.bytes);
-        let entries = &self.entries;
-        self.index
-            .insert_unique(hash, i, |&i| entries[i as usize].hash);
-        i
-    }
-
-    /// Adds one pair more of the key that [`Block::add_folded`] gave this answer for.
-    ///
-    /// # Panics
-    /// If it did not since the block was cleared.
-    #[inline]
-    pub fn add_again(&mut self, entry: u32) {
-        self.records += 1;
-        // A block holds fewer pairs than a chunk has bytes: the sum cannot wrap.
-        self.entries[entry as usize].count += 1;
+        entry
     }
 
     /// Whether the block must be sent before another pair is added.
@@ -133,7 +132,7 @@ impl Block {
     /// Empties the block for the next chunk.
     pub fn clear(&mut self) {
         self.entries.clear();
-        self.index.clear();
+        self.table.clear();
         self.keys.clear();
         self.keys.shrink_to(2 * KEY_BYTES_MAX);
         self.records = 0;
@@ -159,15 +158,19 @@ impl Entry {
 mod tests {
     use super::*;
 
+    fn add(block: &mut Block, hash: u64, key: KeyRef<'_>) {
+        block.add(hash, key.fold(), key);
+    }
+
     #[test]
     fn equal_keys_become_one_entry() {
         let mut block = Block::default();
         for _ in 0..3 {
-            block.add(7, KeyRef::string("a"));
-            block.add(7, KeyRef::number("1"));
+            add(&mut block, 7, KeyRef::string("a"));
+            add(&mut block, 7, KeyRef::number("1"));
         }
-        block.add(8, KeyRef::string("a\0"));
-        block.add(7, KeyRef::string("1"));
+        add(&mut block, 8, KeyRef::string("a\0"));
+        add(&mut block, 7, KeyRef::string("1"));
         let pairs: Vec<_> = block
             .pairs()
             .map(|pair| (pair.key.to_key(), pair.count))
@@ -190,11 +193,11 @@ mod tests {
         let mut block = Block::default();
         for i in 0..ENTRIES_MAX as u64 {
             assert!(!block.is_full());
-            block.add(i, KeyRef::string(&i.to_string()));
+            add(&mut block, i, KeyRef::string(&i.to_string()));
         }
         assert!(block.is_full());
         block.clear();
-        block.add(1, KeyRef::string(&"k".repeat(1 << 20)));
+        add(&mut block, 1, KeyRef::string(&"k".repeat(1 << 20)));
         assert!(block.is_full());
         block.clear();
         assert!(block.keys.capacity() <= 2 * KEY_BYTES_MAX);

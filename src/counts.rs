@@ -261,7 +261,7 @@ mod tests {
         let mut block = Block::default();
         for &key in keys {
             // A poor hash on purpose: equal hashes must not make equal keys.
-            block.add(key.bytes.len() as u64, key);
+            block.add(key.bytes.len() as u64, key.fold(), key);
         }
         block
     }

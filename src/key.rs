@@ -56,11 +56,13 @@ pub const FOLD_BYTES_MAX: usize = 16;
 pub struct Fold([u64; 2]);
 
 impl Fold {
-    /// Where a small table may look for the key: bits that depend on all bytes of the fold.
+    /// The fold of a key of no bytes.
+    pub const NONE: Fold = Fold([0; 2]);
+
+    /// Both words.
     #[inline]
-    pub fn mix(self) -> u64 {
-        // The odd constant is the golden ratio's, as in Fibonacci hashing.
-        (self.0[0] ^ self.0[1].rotate_left(27)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    pub fn words(self) -> [u64; 2] {
+        self.0
     }
 }
 
@@ -134,7 +136,7 @@ impl<'a> KeyRef<'a> {
         };
         let byte = |at: usize| u64::from(self.bytes[at]);
         match len {
-            0 => Fold::default(),
+            0 => Fold::NONE,
             1..4 => Fold([byte(0) | byte(len / 2) << 8 | byte(len - 1) << 16, 0]),
             // Lengths of every sort come mixed in a stream, so the usual ones take no branch apart:
             // four reads, from 0, `step`, `-4 - step` and -4, cover the bytes (as wyhash reads them).

@@ -6,8 +6,6 @@
 
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
-
 use crate::batch::Merge;
 use crate::block::{ENTRIES_MAX, KEY_BYTES_MAX};
 use crate::budget::KeyBudget;
@@ -15,6 +13,7 @@ use crate::chunk::Pool;
 use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::error::Error;
+use crate::hash::KeyHasher;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
 use crate::parser::Parser;
@@ -222,7 +221,7 @@ impl Pipeline {
             None
         };
         let cores = cores.unwrap_or_default();
-        let hash_state = FixedState::with_seed(fastrand::u64(..));
+        let hasher = KeyHasher::with_seed(fastrand::u64(..));
         for (number, pipes) in senders.into_iter().enumerate() {
             let parser = Parser {
                 lane: Arc::clone(&lanes[number]),
@@ -230,7 +229,7 @@ impl Pipeline {
                 reader: self.poll.sleeper(),
                 pipes,
                 record: RecordParser::new(self.settings.by.clone(), self.settings.line_bytes_max),
-                hash_state: hash_state.clone(),
+                hasher: hasher.clone(),
                 sampler: Sampler::new(Arc::clone(&samples)),
             };
             let core = cores.get(number % cores.len().max(1)).copied();

@@ -8,10 +8,9 @@ use std::time::Duration;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion};
 use fastrand::Rng;
-use foldhash::fast::FixedState;
 use tallyline::block::Block;
+use tallyline::hash::KeyHasher;
 use tallyline::key::{KeyKind, KeyRef};
-use tallyline::parser::hash;
 
 /// The seed of everything random.
 pub(crate) const SEED: u64 = 20_261_123;
@@ -156,9 +155,10 @@ impl Keys {
     /// Combines the records into `block`, which `send` gets, and must clear, whenever a parser would
     /// send it. The work of a parser on keys it has found.
     pub(crate) fn combine(&self, block: &mut Block, mut send: impl FnMut(&mut Block)) {
-        let state = FixedState::with_seed(SEED);
+        let hasher = KeyHasher::with_seed(SEED);
         for (n, key) in self.records().enumerate() {
-            block.add(hash(&state, key), key);
+            let fold = key.fold();
+            block.add(hasher.hash(fold, key), fold, key);
             if block.is_full() || (n + 1) % BLOCK_RECORDS == 0 {
                 send(block);
             }

@@ -8,18 +8,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
-
 use super::Framer;
 use crate::block::Block;
 use crate::budget::KeyBudget;
 use crate::chunk::{Chunk, Pool};
 use crate::clock::Timestamp;
 use crate::counts::{Counts, OTHER};
+use crate::hash::{KeyHasher, shard_of};
 use crate::key::{Key, KeyRef};
 use crate::ledger::{Ledger, Reason};
 use crate::oracle::Oracle;
-use crate::parser::{hash, shard_of};
 use crate::record::{KeyPath, LineSink, RecordParser};
 use crate::totals::{BatchCounts, Totals};
 
@@ -103,7 +101,7 @@ pub fn check_stream(path: &KeyPath, input: &[u8]) {
 
 /// What the pairs of one parser's chunk are combined in, and where they go.
 struct Pairs<'a> {
-    hash_state: &'a FixedState,
+    hasher: &'a KeyHasher,
     blocks: &'a mut [Block],
     counts: &'a mut [Counts],
     ledger: &'a mut Ledger,
@@ -118,9 +116,10 @@ impl Pairs<'_> {
 
 impl LineSink for Pairs<'_> {
     fn counted(&mut self, key: KeyRef<'_>) {
-        let hash = hash(self.hash_state, key);
+        let fold = key.fold();
+        let hash = self.hasher.hash(fold, key);
         let shard = shard_of(hash, self.blocks.len());
-        self.blocks[shard].add(hash, key);
+        self.blocks[shard].add(hash, fold, key);
         self.ledger.counted += 1;
         if self.blocks[shard].is_full() {
             self.send(shard);
@@ -142,7 +141,7 @@ struct Flow {
     parsers: Vec<RecordParser>,
     /// Whose turn it is.
     parser: usize,
-    hash_state: FixedState,
+    hasher: KeyHasher,
     blocks: Vec<Block>,
     counts: Vec<Counts>,
     zeros: Vec<Vec<u64>>,
@@ -170,7 +169,7 @@ impl Flow {
             pool,
             parsers: (0..deal.parsers).map(parser).collect(),
             parser: 0,
-            hash_state: FixedState::with_seed(1),
+            hasher: KeyHasher::with_seed(1),
             blocks: (0..deal.shards).map(|_| Block::default()).collect(),
             counts: (0..deal.shards).map(counts).collect(),
             zeros: Vec::new(),
@@ -234,7 +233,7 @@ impl Flow {
         let parser = &mut self.parsers[self.parser];
         self.parser = (self.parser + 1) % parsers;
         let mut pairs = Pairs {
-            hash_state: &self.hash_state,
+            hasher: &self.hasher,
             blocks: &mut self.blocks,
             counts: &mut self.counts,
             ledger: &mut self.ledger,
