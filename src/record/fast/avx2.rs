@@ -44,9 +44,18 @@ static OFFSETS: [[u8; 8]; 256] = {
 };
 
 impl Simd for Avx2 {
+    type Short = Avx2;
+
+    #[inline(always)]
+    fn short(self) -> Avx2 {
+        self
+    }
+
     #[inline(always)]
     fn run<R>(self, work: impl FnOnce() -> R) -> R {
+        // Never inlined, or code for AVX-512 around it would turn its comparisons into those.
         #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,pclmulqdq")]
+        #[inline(never)]
         fn with_features<R>(work: impl FnOnce() -> R) -> R {
             work()
         }
@@ -70,6 +79,23 @@ impl Simd for Avx2 {
         }
         // SAFETY: as above.
         unsafe { with_features(a, b) }
+    }
+
+    #[inline(always)]
+    fn clean64(self, bytes: &[u8; 64]) -> u64 {
+        #[target_feature(enable = "avx2")]
+        #[inline]
+        fn with_features(bytes: &[u8; 64]) -> u64 {
+            mask(load_pair(bytes).map(|bytes| {
+                let quote = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'"' as i8));
+                let backslash = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'\\' as i8));
+                // As signed numbers, bytes that are not ASCII are below the space too.
+                let clean = _mm256_cmpgt_epi8(bytes, _mm256_set1_epi8(0x1f));
+                _mm256_andnot_si256(_mm256_or_si256(quote, backslash), clean)
+            }))
+        }
+        // SAFETY: as above.
+        unsafe { with_features(bytes) }
     }
 
     #[inline(always)]

@@ -10,11 +10,12 @@
 
 use std::arch::x86_64::*;
 
+use super::avx2::Avx2;
 use super::index::{BLOCK_BYTES, Index, Masks, SEGMENT_BYTES_MAX, SLOTS_MAX, Scan, Simd, fold};
 
 /// The proof that the CPU has the instructions this module uses.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Avx512(());
+pub(super) struct Avx512(Avx2);
 
 impl Avx512 {
     /// The proof, if the CPU has them.
@@ -23,13 +24,10 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vbmi")
-            && is_x86_feature_detected!("avx512vbmi2")
-            && is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("popcnt")
-            && is_x86_feature_detected!("pclmulqdq"))
-        .then_some(Avx512(()))
+            && is_x86_feature_detected!("avx512vbmi2"))
+        .then(Avx2::detect)
+        .flatten()
+        .map(Avx512)
     }
 }
 
@@ -77,6 +75,13 @@ const OFFSETS: [i8; 64] = {
 };
 
 impl Simd for Avx512 {
+    type Short = Avx2;
+
+    #[inline(always)]
+    fn short(self) -> Avx2 {
+        self.0
+    }
+
     #[inline(always)]
     fn run<R>(self, work: impl FnOnce() -> R) -> R {
         #[target_feature(
@@ -104,6 +109,21 @@ impl Simd for Avx512 {
         }
         // SAFETY: as above.
         unsafe { with_features(a, b) }
+    }
+
+    #[inline(always)]
+    fn clean64(self, bytes: &[u8; 64]) -> u64 {
+        #[target_feature(enable = "avx512f,avx512bw")]
+        #[inline]
+        fn with_features(bytes: &[u8; 64]) -> u64 {
+            let bytes = load(bytes);
+            // As signed numbers, bytes that are not ASCII are below the space too.
+            let clean = _mm512_cmpgt_epi8_mask(bytes, _mm512_set1_epi8(0x1f));
+            let clean = _mm512_mask_cmpneq_epi8_mask(clean, bytes, _mm512_set1_epi8(b'"' as i8));
+            _mm512_mask_cmpneq_epi8_mask(clean, bytes, _mm512_set1_epi8(b'\\' as i8))
+        }
+        // SAFETY: as above.
+        unsafe { with_features(bytes) }
     }
 
     #[inline(always)]

@@ -65,6 +65,12 @@ pub(super) const OPERATORS: &[u8] = b"{}[]:,\n\x0c\x1a";
 ///
 /// A value of an implementing type is the proof that the CPU has the instructions.
 pub(super) trait Simd: Copy {
+    /// What short comparisons are best made with, one after the other.
+    type Short: Simd;
+
+    /// The proof that the CPU has that.
+    fn short(self) -> Self::Short;
+
     /// Runs `work` where the compiler may use the instructions.
     fn run<R>(self, work: impl FnOnce() -> R) -> R;
 
@@ -77,6 +83,9 @@ pub(super) trait Simd: Copy {
 
     /// A bit for each byte in which the two differ.
     fn differing64(self, a: &[u8; 64], b: &[u8; 64]) -> u64;
+
+    /// A bit for each byte that may stand in a string as itself and is ASCII.
+    fn clean64(self, bytes: &[u8; 64]) -> u64;
 
     /// A bit for each byte in which the two differ.
     fn differing32(self, a: &[u8; 32], b: &[u8; 32]) -> u32;
@@ -191,6 +200,12 @@ pub(super) const fn fold(byte: u8) -> u8 {
 pub(super) struct Portable;
 
 impl Simd for Portable {
+    type Short = Portable;
+
+    fn short(self) -> Portable {
+        self
+    }
+
     fn run<R>(self, work: impl FnOnce() -> R) -> R {
         work()
     }
@@ -233,6 +248,11 @@ impl Simd for Portable {
 
     fn differing64(self, a: &[u8; 64], b: &[u8; 64]) -> u64 {
         (0..64).fold(0, |mask, i| mask | u64::from(a[i] != b[i]) << i)
+    }
+
+    fn clean64(self, bytes: &[u8; 64]) -> u64 {
+        let is_clean = |byte| matches!(byte, 0x20..=0x7f) && byte != b'"' && byte != b'\\';
+        (0..64).fold(0, |mask, i| mask | u64::from(is_clean(bytes[i])) << i)
     }
 
     fn differing32(self, a: &[u8; 32], b: &[u8; 32]) -> u32 {

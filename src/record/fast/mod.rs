@@ -4,7 +4,8 @@
 //! cache. For each it builds an index of all bytes that mean something, across all lines (see
 //! `index`), and then judges line after line by the index: by what it remembers of lines of the
 //! same shape (`shape`), else by a validating walk (`walk`). What stands in strings and what is
-//! white space is not looked at again.
+//! white space is not looked at again. Before a segment come the lines that need no index, because
+//! they are the letter of recent lines but for a few values (`template`).
 //!
 //! Every line is validated whole: structure, literals, numbers, escapes, UTF-8. The lane is held to
 //! one rule: it never accepts what the reference parser would refuse, and never gives another key.
@@ -17,7 +18,7 @@
 //! - `segment <= SEGMENT_BYTES_MAX = 16 KiB`, and `segment <= line_bytes_max`: so no line in a
 //!   segment is oversize. A line longer than a segment goes to the slow parser.
 //! - A segment ends in a newline, so a position is never the last byte but at the last newline.
-//! - Memory: the index, `3 * SLOTS_MAX` bytes, and four shapes; nothing grows with the input but
+//! - Memory: the index, `3 * SLOTS_MAX` bytes, four shapes and a template; nothing grows with the input but
 //!   the buffer for a key with escapes, up to a segment.
 //!
 //! On *orders* (71-byte lines, see `benches/parse_lane.rs`) the calls of a parser per line take
@@ -33,6 +34,7 @@ mod escape;
 mod number;
 mod path;
 mod shape;
+mod template;
 #[doc(hidden)]
 pub mod check;
 
@@ -45,6 +47,7 @@ use crate::record::{LineSink, each_line};
 use index::{Index, Portable, SEGMENT_BYTES_MAX, SLOTS_MAX, Simd};
 use path::Path;
 use shape::{Draft, Shapes};
+use template::{Lesson, Templates};
 use walk::Found;
 
 /// The instructions a lane uses.
@@ -158,6 +161,7 @@ pub struct FastParser {
     index: Index,
     shapes: Shapes,
     draft: Draft,
+    templates: Templates,
     /// The last key with escapes, resolved.
     resolved: Vec<u8>,
     rest: Rest,
@@ -175,6 +179,7 @@ impl FastParser {
             index: Index::new(),
             shapes: Shapes::new(),
             draft: Draft::default(),
+            templates: Templates::default(),
             resolved: Vec::new(),
             rest: Rest::default(),
             bails: [0; BailReason::ALL.len()],
@@ -184,6 +189,11 @@ impl FastParser {
     /// The lines left to the slow parser so far, by reason.
     pub fn bails(&self) -> impl Iterator<Item = (BailReason, u64)> {
         BailReason::ALL.into_iter().zip(self.bails)
+    }
+
+    /// The lines judged by a template so far, without an index.
+    pub fn by_template(&self) -> u64 {
+        self.templates.lines()
     }
 
     /// Judges the lines of `chunk` into `sink`, in order, and returns how many there were.
@@ -224,8 +234,17 @@ impl FastParser {
         let mut lines = 0;
         let mut rest = chunk;
         while !rest.is_empty() {
-            let window = &rest[..rest.len().min(self.segment_bytes_max)];
-            if let Some(last) = memrchr(b'\n', window) {
+            let short = simd.short();
+            let (judged, by_template) = short.run(
+                #[inline(always)]
+                || {
+                    self.templates
+                        .run(short, rest, self.segment_bytes_max, sink)
+                },
+            );
+            rest = &rest[judged..];
+            lines += by_template;
+            if let Some(last) = self.last_newline(rest) {
                 let (text, behind) = rest.split_at(last + 1);
                 rest = behind;
                 lines += if self.rest.is_over() {
@@ -234,6 +253,9 @@ impl FastParser {
                     self.skip(text, slow, sink)
                 };
                 continue;
+            }
+            if rest.is_empty() {
+                break;
             }
             let (reason, line, behind) = match memchr(b'\n', rest) {
                 Some(end) => (BailReason::Long, &rest[..end], &rest[end + 1..]),
@@ -245,6 +267,15 @@ impl FastParser {
             slow(line, sink);
         }
         lines
+    }
+
+    /// The newline that ends the next segment, if the next line is no longer than one.
+    #[inline(always)]
+    fn last_newline(&self, rest: &[u8]) -> Option<usize> {
+        let newline = |bytes| memrchr(b'\n', &rest[..rest.len().min(bytes)]);
+        let is_short = self.templates.is_good();
+        let short = is_short.then(|| newline(self.segment_bytes_max.min(MISFITS_BYTES)));
+        short.flatten().or_else(|| newline(self.segment_bytes_max))
     }
 
     /// Leaves the lines of a segment to the slow parser; returns how many there are.
@@ -278,12 +309,16 @@ impl FastParser {
         let len = self.index.len;
         let mut lines = 0;
         let mut bails = 0;
+        let mut lesson = Lesson::default();
         let mut at = 0;
         while at < len {
             // Up to slot `end`, where a line starts or the segment ends, all is UTF-8.
             let end = if is_ascii { len } else { segment.utf8_end(at) };
             while at < end {
                 let run = self.shapes.run(segment, at, end, sink);
+                if run.1 as usize > lesson.lines {
+                    lesson = self.shapes.lesson(at, run.1 as usize);
+                }
                 at = run.0;
                 lines += run.1;
                 if at >= end {
@@ -333,10 +368,15 @@ impl FastParser {
                 at = newline + 1;
             }
         }
+        self.templates.teach(segment, lesson);
         self.rest.after(lines, bails);
         lines
     }
 }
+
+/// The length of a segment for lines that a good template does not fit: a line that is not like the
+/// others should not cost them the template for long.
+const MISFITS_BYTES: usize = 2 * 1024;
 
 /// When to leave segments to the slow parser.
 ///
@@ -403,15 +443,25 @@ impl<'a, S: Simd> Segment<'a, S> {
         at + len.expect("a segment ends in a newline, and a newline is a slot")
     }
 
-    /// The line from its first slot to its newline's, without that.
+    /// Where the line starts whose first slot is this.
     #[inline(always)]
-    fn line(self, first: usize, newline: usize) -> &'a [u8] {
-        let start = if first == 0 {
+    fn line_start(self, first: usize) -> usize {
+        if first == 0 {
             0
         } else {
             self.position(first - 1) + 1
-        };
-        &self.text[start..self.position(newline)]
+        }
+    }
+
+    /// The line from its first slot to its newline's, without that.
+    #[inline(always)]
+    fn line(self, first: usize, newline: usize) -> &'a [u8] {
+        &self.text[self.line_start(first)..self.position(newline)]
+    }
+
+    /// The line from its first slot to its newline's, with that.
+    fn ended_line(self, first: usize, newline: usize) -> &'a [u8] {
+        &self.text[self.line_start(first)..=self.position(newline)]
     }
 
     /// The end of the number or literal at this slot, if it is one and then only white space up to
@@ -464,11 +514,7 @@ impl<'a, S: Simd> Segment<'a, S> {
     /// on; `index.len` if there is none.
     #[cold]
     fn utf8_end(self, at: usize) -> usize {
-        let start = if at == 0 {
-            0
-        } else {
-            self.position(at - 1) + 1
-        };
+        let start = self.line_start(at);
         let Err(error) = simdutf8::compat::from_utf8(&self.text[start..]) else {
             return self.index.len;
         };

@@ -13,6 +13,7 @@
 use super::Segment;
 use super::index::Simd;
 use super::path::Path;
+use super::template::Lesson;
 use super::walk::{Found, Notes, Walked};
 use crate::ledger::Reason;
 use crate::record::LineSink;
@@ -88,6 +89,18 @@ impl Shapes {
             }
         }
         self.shapes[self.recent].run(segment, at, end, sink)
+    }
+
+    /// What there is to learn from `lines` lines from the one whose first slot is `first` on, which
+    /// [`Shapes::run`] has just judged.
+    pub(super) fn lesson(&self, first: usize, lines: usize) -> Lesson {
+        let shape = &self.shapes[self.recent];
+        Lesson {
+            first,
+            lines,
+            slots: shape.len,
+            value: shape.value.map(usize::from),
+        }
     }
 
     /// Keeps the shape of a line, from the walk of it and the notes on that.
