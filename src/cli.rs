@@ -4,13 +4,19 @@
 //! world, in [`config`](crate::config). Whatever is wrong becomes one line that names the flag, its
 //! value and the remedy.
 
+mod complaint;
+mod values;
+
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::record::KeyPath;
 use crate::sink::OutputFormat;
 use crate::source::OnClose;
+
+pub use complaint::one_line;
+use values::{duration, interval, key_path, number, size, top};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -116,11 +122,11 @@ pub struct TapArgs {
     pub source: String,
 
     /// How many lines of each batch are shown.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = number::<usize>(0..=1_000_000))]
     pub lines: usize,
 
     /// Stop after so many batches.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = number::<u64>(1..=u64::MAX))]
     pub batches: Option<u64>,
 
     /// How the source and the batches are handled.
@@ -136,7 +142,7 @@ pub struct DemoArgs {
     pub duration: Duration,
 
     /// Records per second; 0: as many as the machine can.
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = number::<u64>(0..=u64::MAX))]
     pub rate: u64,
 
     /// The batch interval.
@@ -197,11 +203,11 @@ pub struct OutputArgs {
 #[derive(Args, Clone, Debug)]
 pub struct MachineArgs {
     /// Parser threads. [default: one per core]
-    #[arg(long, value_name = "N", value_parser = threads)]
+    #[arg(long, value_name = "N", value_parser = number::<usize>(1..=256))]
     pub parsers: Option<usize>,
 
     /// Counter threads. [default: one per four parsers]
-    #[arg(long, value_name = "N", value_parser = threads)]
+    #[arg(long, value_name = "N", value_parser = number::<usize>(1..=256))]
     pub shards: Option<usize>,
 
     /// Leave it to the system on which core each parser runs.
@@ -214,7 +220,7 @@ pub struct MachineArgs {
 
     /// Distinct keys; records of further ones are counted under _other.
     #[arg(long, value_name = "N", default_value_t = 1_000_000,
-          value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+          value_parser = number::<u64>(1..=100_000_000))]
     pub max_keys: u64,
 }
 
@@ -250,135 +256,31 @@ pub enum Top {
     Rows(usize),
 }
 
-fn key_path(text: &str) -> Result<KeyPath, String> {
-    KeyPath::parse(text).map_err(|error| error.to_string())
+/// The command line's definition: the one table of flags, which `--config` files, `TALLYLINE_…`
+/// variables and the documentation are derived from as well.
+pub fn definition() -> clap::Command {
+    let mut definition = values_with_hyphens(Cli::command());
+    // Global flags reach the commands only now.
+    definition.build();
+    definition
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a time such as 500ms, 5s, 1m or 1h30m".to_owned();
-    let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(parsed).map_err(|_| wrong())
-}
-
-fn interval(text: &str) -> Result<Duration, String> {
-    let interval = duration(text)?;
-    let bounds = Duration::from_millis(10)..=Duration::from_secs(24 * 3600);
-    if bounds.contains(&interval) {
-        return Ok(interval);
-    }
-    Err("give an interval from 10ms to 24h".to_owned())
-}
-
-fn threads(text: &str) -> Result<usize, String> {
-    let number = text
-        .parse()
-        .ok()
-        .filter(|number| (1..=256).contains(number));
-    number.ok_or_else(|| "give a number from 1 to 256".to_owned())
-}
-
-fn top(text: &str) -> Result<Top, String> {
-    if text == "all" {
-        return Ok(Top::All);
-    }
-    let rows = text.parse().ok().filter(|&rows| rows > 0).map(Top::Rows);
-    rows.ok_or_else(|| "give a number of rows from 1 up, or all".to_owned())
-}
-
-/// A size in bytes: `1048576`, `512KiB`, `64MiB`, `1GiB`, or decimal `500kB`, `1MB`.
-fn size(text: &str) -> Result<usize, String> {
-    let wrong =
-        || "write a size such as 1048576, 512KiB or 64MiB, at least 1 and at most 1TiB".to_owned();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let unit: usize = match text[digits..].trim_start().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kb" => 1000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        _ => return Err(wrong()),
-    };
-    let number: usize = text[..digits].parse().map_err(|_| wrong())?;
-    let bytes = number
-        .checked_mul(unit)
-        .filter(|bytes| (1..=1 << 40).contains(bytes));
-    bytes.ok_or_else(wrong)
-}
-
-/// Clap's complaint in one line: what, where, and the remedy.
-pub fn one_line(error: &clap::Error) -> String {
-    let text = error.render().to_string();
-    let lines = text
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with("Usage:"));
-    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
-    let line = lines.collect::<Vec<_>>().join(" ");
-    let line = line
-        .strip_prefix("error: ")
-        .unwrap_or(&line)
-        .replace(" tip: ", "; ");
-    line.trim_end_matches('.').to_owned()
+/// Lets `-5s` be a value, though a wrong one, rather than a flag: its error then tells how times
+/// are written.
+fn values_with_hyphens(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|arg| match arg.get_action() {
+        ArgAction::Set | ArgAction::Append if !arg.is_positional() => arg.allow_hyphen_values(true),
+        _ => arg,
+    });
+    command.mut_subcommands(values_with_hyphens)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn sizes_and_times_have_units() {
-        assert_eq!(size("1MiB"), Ok(1 << 20));
-        assert_eq!(size("64 KiB"), Ok(64 << 10));
-        assert_eq!(size("500kB"), Ok(500_000));
-        assert_eq!(size("7"), Ok(7));
-        for bad in [
-            "",
-            "0",
-            "MiB",
-            "-1",
-            "1.5MiB",
-            "1XB",
-            "99999999999999999999",
-            "9999999G",
-        ] {
-            assert!(size(bad).is_err(), "{bad}");
-        }
-        assert_eq!(interval("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(interval("1m"), Ok(Duration::from_secs(60)));
-        for bad in ["", "5", "0s", "-5s", "1ms", "25h", "soon"] {
-            assert!(interval(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn complaints_name_the_flag_the_value_and_the_remedy_in_one_line() {
-        let complaint = |args: &[&str]| {
-            let args = [&["tallyline", "count"], args].concat();
-            one_line(&Cli::try_parse_from(args).expect_err("wrong usage"))
-        };
-        assert_eq!(
-            complaint(&["-", "--by", "a", "--every", "5"]),
-            "invalid value '5' for '--every <TIME>': write a time such as 500ms, 5s, 1m or 1h30m"
-        );
-        assert_eq!(
-            complaint(&["-"]),
-            "the following required arguments were not provided: --by <PATH>"
-        );
-        let typo = complaint(&["-", "--by", "a", "--evry", "5s"]);
-        assert!(
-            typo.contains("'--evry'") && typo.contains("'--every'"),
-            "{typo}"
-        );
-        assert!(!typo.contains('\n'));
+        definition().debug_assert();
     }
 }

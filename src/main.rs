@@ -3,13 +3,16 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 use clap::error::ErrorKind;
-use tallyline::cli::{Cli, Voice, one_line};
+use tallyline::cli::{Cli, Voice, definition, one_line};
 use tracing::level_filters::LevelFilter;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = definition()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) if error.exit_code() == 0 => {
             // Help or version; whoever closed the pipe has seen enough of it.

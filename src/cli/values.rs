@@ -1,0 +1,155 @@
+//! What a flag's value may be: each function reads one kind of value, or says how it is written.
+//!
+//! The remedy stands behind the flag and its value: `--every '5': write a time such as …`. It is the
+//! same whether the value came from the command line, the environment or a file.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::Top;
+use crate::record::KeyPath;
+
+/// The longest time that can be set: a leap year.
+const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+pub(super) fn key_path(text: &str) -> Result<KeyPath, String> {
+    KeyPath::parse(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "write a time such as 500ms, 5s, 1m or 1h30m".to_owned();
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    let duration = Duration::try_from(parsed).map_err(|_| wrong())?;
+    if duration <= DURATION_MAX {
+        return Ok(duration);
+    }
+    Err("give a time up to 8784h, a year".to_owned())
+}
+
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    let bounds = Duration::from_millis(10)..=Duration::from_secs(24 * 3600);
+    if bounds.contains(&interval) {
+        return Ok(interval);
+    }
+    Err("give an interval from 10ms to 24h".to_owned())
+}
+
+/// A whole number within `range`; an end of [`u64::MAX`] stands for none.
+pub(super) fn number<T: TryFrom<u64>>(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        let number = number.and_then(|number| T::try_from(number).ok());
+        number.filter(|_| digits).ok_or_else(|| {
+            let (least, most) = (range.start(), range.end());
+            match *most {
+                u64::MAX => format!("give a number from {least} up"),
+                _ => format!("give a number from {least} to {most}"),
+            }
+        })
+    }
+}
+
+pub(super) fn top(text: &str) -> Result<Top, String> {
+    if text == "all" {
+        return Ok(Top::All);
+    }
+    let rows = text.parse().ok().filter(|&rows| rows > 0).map(Top::Rows);
+    rows.ok_or_else(|| "give a number of rows from 1 up, or all".to_owned())
+}
+
+/// A size in bytes: `1048576`, `512KiB`, `64MiB`, `1GiB`, or decimal `500kB`, `1MB`.
+pub(super) fn size(text: &str) -> Result<usize, String> {
+    let wrong =
+        || "write a size such as 1048576, 512KiB or 64MiB, at least 1 and at most 1TiB".to_owned();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let unit: usize = match text[digits..].trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    let number: usize = text[..digits].parse().map_err(|_| wrong())?;
+    let bytes = number
+        .checked_mul(unit)
+        .filter(|bytes| (1..=1 << 40).contains(bytes));
+    bytes.ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_have_units() {
+        assert_eq!(size("1MiB"), Ok(1 << 20));
+        assert_eq!(size("64 KiB"), Ok(64 << 10));
+        assert_eq!(size("500kB"), Ok(500_000));
+        assert_eq!(size("7"), Ok(7));
+        for bad in [
+            "",
+            "0",
+            "MiB",
+            "-1",
+            "1.5MiB",
+            "1XB",
+            "99999999999999999999",
+            "9999999G",
+        ] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+        assert_eq!(interval("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(interval("1m"), Ok(Duration::from_secs(60)));
+        for bad in [
+            "",
+            "5",
+            "0s",
+            "-5s",
+            "1ms",
+            "25h",
+            "9999999999h",
+            "99999999999999999999h",
+            "soon",
+        ] {
+            assert!(interval(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_digits_within_their_range() {
+        let parse = number::<usize>(1..=256);
+        assert_eq!((parse("1"), parse("256")), (Ok(1), Ok(256)));
+        for bad in [
+            "",
+            "0",
+            "257",
+            "-1",
+            "+1",
+            "1.0",
+            "1e3",
+            " 1",
+            "99999999999999999999",
+        ] {
+            assert_eq!(
+                parse(bad),
+                Err("give a number from 1 to 256".to_owned()),
+                "{bad}"
+            );
+        }
+        let parse = number::<u64>(1..=u64::MAX);
+        assert_eq!(parse("18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(
+            parse("18446744073709551616"),
+            Err("give a number from 1 up".to_owned())
+        );
+    }
+}
