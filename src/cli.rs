@@ -7,6 +7,7 @@
 mod complaint;
 mod values;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -16,6 +17,7 @@ use crate::sink::OutputFormat;
 use crate::source::OnClose;
 
 pub use complaint::one_line;
+pub(crate) use complaint::remedy;
 use values::{duration, interval, key_path, number, size, top};
 
 /// The command line.
@@ -56,6 +58,9 @@ pub enum Command {
     /// Show the first raw lines of every batch, and how many came.
     #[command(after_long_help = TAP_EXAMPLES)]
     Tap(TapArgs),
+    /// Check a file of settings, or show an example of one.
+    #[command(subcommand, arg_required_else_help = true)]
+    Config(ConfigCommand),
     /// Count an embedded order stream over a real loopback socket.
     #[command(after_long_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
@@ -79,6 +84,11 @@ Examples:
   tallyline count orders.jsonl --by customer.address.country --output csv
   tallyline count - --by status --output spark < orders.jsonl
 
+Settings:
+  Every flag can stand in a TOML file under its long name (--config job.toml) and in the
+  environment (TALLYLINE_MAX_LINE for --max-line). A flag goes over the environment, the
+  environment over the file. 'tallyline config example' shows a file of all settings.
+
 Exit status: 0 done or drained, 1 failure while running, 2 wrong usage, 3 the ledger does not
 balance, 130 a second Ctrl-C. The first Ctrl-C counts what was received and prints it.";
 
@@ -92,6 +102,15 @@ Examples:
   tallyline demo
   tallyline demo --rate 0 --duration 10s --stats     as fast as it goes";
 
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  tallyline config example > job.toml
+  tallyline config check job.toml
+  tallyline count --config job.toml
+
+The settings are printed with the place that each comes from, as a file that gives the same again.
+Exit status: 0 all is well, 2 something is wrong; then each fault is a line with line and column.";
+
 /// `tallyline count`.
 #[derive(Args, Clone, Debug)]
 pub struct CountArgs {
@@ -101,6 +120,10 @@ pub struct CountArgs {
     /// What to count by: the path of a string, number, boolean or null in each record.
     #[arg(long, value_name = "PATH", value_parser = key_path)]
     pub by: KeyPath,
+
+    /// Where settings are read from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
 
     /// How the source and the batches are handled.
     #[command(flatten)]
@@ -129,9 +152,43 @@ pub struct TapArgs {
     #[arg(long, value_name = "N", value_parser = number::<u64>(1..=u64::MAX))]
     pub batches: Option<u64>,
 
+    /// Where settings are read from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
     /// How the source and the batches are handled.
     #[command(flatten)]
     pub stream: StreamArgs,
+}
+
+/// `tallyline config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print what a file's settings come to, as a file again, or everything that is wrong with them.
+    #[command(after_long_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
+    /// Print a file of all settings with their defaults, commented out.
+    Example,
+}
+
+/// `tallyline config check`.
+#[derive(Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Leave the TALLYLINE_… variables aside.
+    #[arg(long)]
+    pub no_environment: bool,
+}
+
+/// Where settings are read from, beside the command line and the environment.
+#[derive(Args, Clone, Debug)]
+pub struct ConfigArgs {
+    /// A TOML file of settings; flags and TALLYLINE_… variables go over it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// `tallyline demo`.

@@ -1,6 +1,6 @@
 //! What can end a run, and the exit status each gets.
 //!
-//! A message is one line: what was wrong, with its name and value, then the remedy; lower case, no
+//! A message is one line (save [`Error::Settings`], which is one for each fault): what was wrong, with its name and value, then the remedy; lower case, no
 //! final full stop. Only `main` prints them.
 
 use std::fmt;
@@ -11,6 +11,18 @@ use std::io;
 pub enum Error {
     /// A flag or setting cannot be used; nothing was read. Exit status 2.
     Usage(String),
+    /// A setting's value cannot be used, as was seen only beside other settings or the world; nothing
+    /// was read. Exit status 2.
+    Setting {
+        /// The setting, as a file calls it: the long flag's name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Several settings are wrong, a line each. Exit status 2.
+    Settings(Vec<String>),
     /// A source failed. Exit status 1.
     Source(String),
     /// The output could not be written. Exit status 1; a closed pipe ends quietly with 0.
@@ -25,7 +37,7 @@ impl Error {
     /// The program's exit status for this error.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Error::Usage(_) => 2,
+            Error::Usage(_) | Error::Setting { .. } | Error::Settings(_) => 2,
             Error::Output(_) if self.is_closed_pipe() => 0,
             Error::Source(_) | Error::Output(_) | Error::System(..) => 1,
             Error::Ledger(_) => 3,
@@ -42,6 +54,12 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Usage(message) | Error::Source(message) => f.write_str(message),
+            Error::Setting {
+                name,
+                value,
+                remedy,
+            } => write!(f, "--{name} '{value}': {remedy}"),
+            Error::Settings(lines) => f.write_str(&lines.join("\n")),
             Error::Output(error) => write!(
                 f,
                 "cannot write the output: {}; what was counted up to here stands above",

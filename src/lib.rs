@@ -53,8 +53,9 @@
 //! # Ok::<(), tallyline::error::Error>(())
 //! ```
 
-// The program: flags as typed, flags resolved, what each command does.
+// The program: flags as typed, or set elsewhere; flags resolved, what each command does.
 pub mod cli;
+pub mod settings;
 pub mod config;
 pub mod command;
 // The stages, in the order of the data.

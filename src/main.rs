@@ -1,35 +1,54 @@
 //! The tallyline program: arguments in, exit status out.
 
+use std::env;
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::FromArgMatches;
 use clap::error::ErrorKind;
-use tallyline::cli::{Cli, Voice, definition, one_line};
+use tallyline::cli::{Voice, one_line};
+use tallyline::settings::{self, Refusal};
 use tracing::level_filters::LevelFilter;
 
 fn main() -> ExitCode {
-    let parsed = definition()
-        .try_get_matches()
-        .and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
-        Ok(cli) => cli,
-        Err(error) if error.exit_code() == 0 => {
-            // Help or version; whoever closed the pipe has seen enough of it.
-            drop(error.print());
-            return ExitCode::SUCCESS;
-        }
-        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            drop(error.print());
-            return ExitCode::from(2);
-        }
-        Err(error) => return fail(&one_line(&error), 2),
+    let args: Vec<OsString> = env::args_os().collect();
+    let resolved = match settings::resolve(&args, env::vars_os()) {
+        Ok(resolved) => resolved,
+        Err(refusal) => return refuse(refusal),
     };
-    listen(cli.voice);
-    match tallyline::command::run(&cli) {
+    listen(resolved.cli.voice);
+    for warning in &resolved.warnings {
+        tracing::warn!("{warning}");
+    }
+    match tallyline::command::run(&resolved.cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
-        Err(error) => fail(&error.to_string(), error.exit_status()),
+        Err(error) => fail(&resolved.sheet.told(&error), error.exit_status()),
+    }
+}
+
+/// Help, the version, or what is wrong with the arguments and the settings.
+fn refuse(refusal: Refusal) -> ExitCode {
+    match refusal {
+        Refusal::CommandLine(error) if error.exit_code() == 0 => {
+            // Whoever closed the pipe has seen enough of it.
+            drop(error.print());
+            ExitCode::SUCCESS
+        }
+        Refusal::CommandLine(error)
+            if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
+        {
+            drop(error.print());
+            ExitCode::from(2)
+        }
+        Refusal::CommandLine(error) => fail(&one_line(&error), 2),
+        Refusal::Wrong(lines) => {
+            let more = match lines.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more: see 'tallyline config check')"),
+            };
+            fail(&format!("{}{more}", lines[0]), 2)
+        }
     }
 }
 
@@ -54,7 +73,10 @@ fn listen(voice: Voice) {
 
 /// The one place that prints errors.
 fn fail(message: &str, status: u8) -> ExitCode {
-    let line = format!("tallyline: {message}\n");
-    drop(std::io::stderr().lock().write_all(line.as_bytes()));
+    let lines: String = message
+        .lines()
+        .map(|line| format!("tallyline: {line}\n"))
+        .collect();
+    drop(std::io::stderr().lock().write_all(lines.as_bytes()));
     ExitCode::from(status)
 }

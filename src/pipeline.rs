@@ -83,6 +83,22 @@ impl Settings {
         2 * self.chunk_bytes.max(self.line_bytes_max + 1) + self.parsers * self.chunk_bytes
     }
 
+    /// Whether the settings go together, for so many sources.
+    ///
+    /// # Errors
+    /// If the pool is too small.
+    pub fn check(&self, sources: usize) -> Result<(), Error> {
+        let least = self.pool_bytes_min() + sources.saturating_sub(1) * self.chunk_bytes;
+        if self.pool_bytes >= least {
+            return Ok(());
+        }
+        Err(Error::Setting {
+            name: "pool-bytes",
+            value: self.pool_bytes.to_string(),
+            remedy: format!("too small for these lines, chunks and parsers; give at least {least}"),
+        })
+    }
+
     /// An upper bound of the memory that input can make the pipeline use, in bytes, with all keys
     /// as long as `key_bytes`: what `-v` prints.
     pub fn memory_bytes_max(&self, key_bytes: u64) -> u64 {
@@ -141,13 +157,7 @@ impl Pipeline {
         assert!(!sources.is_empty(), "a pipeline needs a source");
         assert!(settings.parsers > 0 && settings.shards > 0, "{settings:?}");
         assert!(settings.every_nanos > 0, "{settings:?}");
-        let least = settings.pool_bytes_min() + (sources.len() - 1) * settings.chunk_bytes;
-        if settings.pool_bytes < least {
-            return Err(Error::Usage(format!(
-                "--pool-bytes {}: too small for these lines, chunks and parsers; give at least {least}",
-                settings.pool_bytes
-            )));
-        }
+        settings.check(sources.len())?;
         let poll = ReaderPoll::new().map_err(|error| Error::System("open a poll", error))?;
         Ok(Pipeline {
             settings,

@@ -2,6 +2,7 @@
 //!
 //! The binary only parses arguments and turns the result into an exit status.
 
+mod config;
 mod count;
 mod demo;
 
@@ -14,7 +15,7 @@ use std::thread;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ConfigCommand};
 use crate::error::Error;
 use crate::reader::Stop;
 use crate::summary::Summary;
@@ -27,6 +28,8 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
     match &cli.command {
         Command::Count(args) => count::run(args, cli.voice),
         Command::Tap(args) => tap::run(args),
+        Command::Config(ConfigCommand::Check(args)) => config::check(args),
+        Command::Config(ConfigCommand::Example) => config::example(),
         Command::Demo(args) => demo::run(args, cli.voice),
     }
 }

@@ -228,11 +228,11 @@ fn a_number_out_of_range() {
 fn a_pool_that_is_too_small() {
     count_fails(
         &["--pool-bytes", "1KiB"],
-        &["--pool-bytes 1024", "too small", "give at least"],
+        &["--pool-bytes '1024'", "too small", "give at least"],
     );
     count_fails(
         &["--max-line", "1GiB"],
-        &["--pool-bytes 67108864", "too small", "give at least"],
+        &["--pool-bytes '67108864'", "too small", "give at least"],
     );
 }
 
@@ -331,6 +331,10 @@ fn help_has_examples() {
             "tallyline count orders.jsonl --by customer.address.country",
         ),
         (&["tap", "--help"], "tallyline tap tcp://localhost:9998"),
+        (
+            &["config", "check", "--help"],
+            "tallyline config check job.toml",
+        ),
         (&["demo", "--help"], "tallyline demo --rate 0"),
     ] {
         let output = tallyline(args).output().unwrap();

@@ -11,3 +11,4 @@ mod sockets;
 mod backpressure;
 mod signals;
 mod cli;
+mod settings;

@@ -13,7 +13,8 @@ fn main() -> io::Result<()> {
     write("record", record_seeds())?;
     write("lane", lane_seeds())?;
     write("stream", stream_seeds())?;
-    write("path", path_seeds())
+    write("path", path_seeds())?;
+    write("config", config_seeds())
 }
 
 /// Lines with a byte before them that picks a path.
@@ -99,6 +100,36 @@ fn path_seeds() -> Vec<Vec<u8>> {
     ];
     let paths = PATHS.iter().chain(&MORE);
     paths.map(|path| path.as_bytes().to_vec()).collect()
+}
+
+/// The example with every setting in use, each setting alone, and files with faults.
+fn config_seeds() -> Vec<Vec<u8>> {
+    const MORE: [&str; 9] = [
+        "by = \"status\"\nevery = '5s' # five\n\nmax-keys = 1_000\nparsers = 0x2\n",
+        "by = [\"a\", 'b']\nsource = [\n  \"-\", # first\n]\n",
+        "by = \"\"\"\na\\u00e9\n\"\"\"\n",
+        "stats = true\nquiet = false\nverbose = 2\n",
+        "evry = 5\nby = true\ntop = { rows = 1 }\n[count]\nevery = 1\n",
+        "by = status\nby = = 1\n\"by\" = 'a\n",
+        "quiet = true\nverbose = 1\n",
+        "every = 07:32:00\nlines = 1e3\ntop = inf\n",
+        "\u{FEFF}by = 'a'\r\n",
+    ];
+    let example = tallyline::settings::example();
+    let in_use = |line: &str| {
+        line.strip_prefix("# ")
+            .filter(|line| line.contains(" = "))
+            .map(str::to_owned)
+    };
+    let lines: Vec<String> = example.lines().filter_map(in_use).collect();
+    let mut seeds = vec![
+        example.into_bytes(),
+        lines.join("\n").into_bytes(),
+        b"by = '\xFF'".to_vec(),
+    ];
+    seeds.extend(lines.into_iter().map(String::into_bytes));
+    seeds.extend(MORE.iter().map(|text| text.as_bytes().to_vec()));
+    seeds
 }
 
 /// One file for each seed, named by its number.
