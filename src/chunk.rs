@@ -26,8 +26,9 @@ pub struct Chunk {
     pub received: Timestamp,
     /// Lines too long for any chunk that ended in it; their bytes were skipped.
     pub oversize_lines: u64,
-    /// The head of the last such line, for the sample.
-    pub oversize_head: Vec<u8>,
+    /// Their heads, each with a newline behind it. Behind them may stand the head of a line that has
+    /// not ended yet.
+    pub oversize_heads: Vec<u8>,
     /// Instead of lines: where the parser reads them. The memory is then its buffer.
     pub extent: Option<Extent>,
     /// Why the parser could not read all of the extent, on the way back.
@@ -40,6 +41,12 @@ impl Chunk {
     /// The lines; each ends in `\n`, save the last one of a stream that ended without.
     pub fn lines(&self) -> &[u8] {
         &self.memory[..self.len]
+    }
+
+    /// The heads of the lines that were too long, one for each.
+    pub fn oversize_heads(&self) -> impl Iterator<Item = &[u8]> {
+        let heads = self.oversize_heads.split(|&byte| byte == b'\n');
+        heads.take(self.oversize_lines as usize)
     }
 
     /// The whole memory, to be filled by the reader, or by the parser of an extent.
@@ -122,7 +129,7 @@ impl Pool {
         if chunk.capacity() == self.chunk_bytes {
             chunk.len = 0;
             chunk.oversize_lines = 0;
-            chunk.oversize_head.clear();
+            chunk.oversize_heads.clear();
             chunk.extent = None;
             self.free.push(chunk);
         } else {

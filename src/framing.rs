@@ -25,6 +25,10 @@ pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// How much of a line that is too long is kept to show.
 pub(crate) const OVERSIZE_HEAD_BYTES: usize = 256;
 
+/// Bytes of such heads in a chunk after which it is sent, though it has few lines: they are no part
+/// of its memory.
+pub(crate) const HEADS_BYTES_MAX: usize = 16 * 1024;
+
 /// The framing state of one source.
 #[derive(Debug)]
 pub struct Framer {
@@ -37,6 +41,8 @@ pub struct Framer {
     fresh: bool,
     /// In the middle of a line that is too long: everything up to the next newline is dropped.
     skipping: bool,
+    /// Where that line's head begins among the chunk's.
+    head: usize,
     /// Nothing of the stream was seen yet but, possibly, a part of a byte order mark.
     at_start: bool,
     /// The last line ended with its stream and lacks a newline: no byte may follow in this chunk.
@@ -54,6 +60,7 @@ impl Framer {
             held: 0,
             fresh: true,
             skipping: false,
+            head: 0,
             at_start: true,
             sealed: false,
         }
@@ -74,9 +81,9 @@ impl Framer {
         self.cut > 0 || self.chunk.oversize_lines > 0
     }
 
-    /// Bytes of whole lines in the chunk.
-    pub fn line_bytes(&self) -> usize {
-        self.cut
+    /// Whether the chunk has whole lines of so many bytes, or many heads of lines that are too long.
+    pub fn is_due(&self, line_bytes: usize) -> bool {
+        self.cut >= line_bytes || self.chunk.oversize_heads.len() >= HEADS_BYTES_MAX
     }
 
     /// Bytes of the unfinished line, those already skipped not among them.
@@ -149,11 +156,9 @@ impl Framer {
         next.memory_mut()[..moved].copy_from_slice(&self.chunk.memory_mut()[cut..cut + moved]);
         if self.skipping {
             // The head of the line being skipped belongs to the chunk in which the line ends.
-            if self.chunk.oversize_lines == 0 {
-                next.oversize_head = std::mem::take(&mut self.chunk.oversize_head);
-            } else {
-                next.oversize_head.clone_from(&self.chunk.oversize_head);
-            }
+            let head = self.chunk.oversize_heads.drain(self.head..);
+            next.oversize_heads.extend(head);
+            self.head = 0;
         }
         let mut full = std::mem::replace(&mut self.chunk, next);
         full.set_len(cut);
@@ -192,7 +197,9 @@ impl Framer {
     /// The stream broke off: its tail is no line. Returns whether a piece was thrown away.
     pub fn discard_tail(&mut self) -> bool {
         let had_tail = self.has_tail();
-        self.skipping = false;
+        if std::mem::take(&mut self.skipping) {
+            self.chunk.oversize_heads.truncate(self.head);
+        }
         self.filled = self.cut;
         self.at_start = true;
         had_tail
@@ -207,10 +214,11 @@ impl Framer {
         self.skipping = true;
         let (cut, filled) = (self.cut, self.filled);
         let head = cut..filled.min(cut + OVERSIZE_HEAD_BYTES);
-        let mut kept = std::mem::take(&mut self.chunk.oversize_head);
-        kept.clear();
-        kept.extend_from_slice(&self.chunk.memory_mut()[head]);
-        self.chunk.oversize_head = kept;
+        let mut heads = std::mem::take(&mut self.chunk.oversize_heads);
+        self.head = heads.len();
+        heads.extend_from_slice(&self.chunk.memory_mut()[head]);
+        heads.push(b'\n');
+        self.chunk.oversize_heads = heads;
         self.filled = self.cut;
     }
 
@@ -247,6 +255,10 @@ mod tests {
         let (mut lines, mut oversize) = (Vec::new(), 0);
         let mut collect = |chunk: Box<Chunk>, pool: &mut Pool| {
             oversize += chunk.oversize_lines;
+            assert_eq!(chunk.oversize_heads().count() as u64, chunk.oversize_lines);
+            for head in chunk.oversize_heads() {
+                assert!(!head.is_empty() && stream.windows(head.len()).any(|part| part == head));
+            }
             let mut rest = chunk.lines();
             while !rest.is_empty() {
                 let end = memchr(b'\n', rest);

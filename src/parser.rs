@@ -75,8 +75,8 @@ fn parse(chunk: &mut Chunk, record: &mut RecordParser, combiner: &mut Combiner) 
         return;
     }
     combiner.begin(chunk.lines().len() as u64, chunk.received);
-    for _ in 0..chunk.oversize_lines {
-        combiner.oversize(&chunk.oversize_head);
+    for head in chunk.oversize_heads() {
+        combiner.oversize(head);
     }
     let lines = record.chunk(chunk.lines(), combiner);
     combiner.lines(lines);

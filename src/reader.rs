@@ -286,7 +286,7 @@ impl<D: Downstream> Reader<D> {
                 let framer = &mut self.slots[index].framer;
                 framer.advance(count, now);
                 if framer.has_lines() {
-                    let is_enough = framer.line_bytes() >= self.send_bytes;
+                    let is_enough = framer.is_due(self.send_bytes);
                     self.downstream.reclaim(&mut self.pool);
                     if is_enough || (self.downstream.is_idle() && self.downstream.has_room()) {
                         self.send(index)?;

@@ -238,9 +238,9 @@ impl Flow {
             counts: &mut self.counts,
             ledger: &mut self.ledger,
         };
-        for _ in 0..chunk.oversize_lines {
+        for head in chunk.oversize_heads() {
             pairs.ledger.lines += 1;
-            pairs.dropped(Reason::Oversize, &chunk.oversize_head);
+            pairs.dropped(Reason::Oversize, head);
         }
         let lines = parser.chunk(chunk.lines(), &mut pairs);
         pairs.ledger.lines += lines;
