@@ -48,6 +48,7 @@ fn bench(criterion: &mut Criterion) {
             new_keys: news.new_keys.clone(),
             new_segments: news.new_segments.clone(),
             overflow: 0,
+            other: 0,
         });
         totals.add(news.collect());
         let batch = totals.add(rest);

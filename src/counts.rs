@@ -82,6 +82,8 @@ pub struct ClosedCounts {
     pub counts: Vec<u64>,
     /// Records of keys beyond the limit.
     pub overflow: u64,
+    /// Records whose key is [`OTHER`] itself.
+    pub other: u64,
     /// The places of the ids that are new, in the order of the ids.
     pub new_keys: Vec<KeyPlace>,
     /// The segments that are new; every place handed over so far lies in one handed over.
@@ -99,6 +101,7 @@ pub struct Counts {
     open_segment: Vec<u8>,
     counts: Vec<u64>,
     overflow: u64,
+    other: u64,
     /// Ids and segments the merge knows of.
     told_keys: usize,
     told_segments: usize,
@@ -115,6 +118,7 @@ impl Counts {
             open_segment: Vec::new(),
             counts: Vec::new(),
             overflow: 0,
+            other: 0,
             told_keys: 0,
             told_segments: 0,
         }
@@ -130,6 +134,7 @@ impl Counts {
             for pair in pairs.by_ref().take(LOOK_AHEAD) {
                 match self.id(&pair) {
                     Some(id) => self.counts[id as usize] += pair.count,
+                    None if pair.key == OTHER => self.other += pair.count,
                     None => self.overflow += pair.count,
                 }
             }
@@ -166,12 +171,13 @@ impl Counts {
         ClosedCounts {
             counts: std::mem::replace(&mut self.counts, zeros),
             overflow: std::mem::take(&mut self.overflow),
+            other: std::mem::take(&mut self.other),
             new_keys,
             new_segments,
         }
     }
 
-    /// The id of the pair's key, a new one if need be; `None` beyond the limit.
+    /// The id of the pair's key, a new one if need be; `None` beyond the limit, and for [`OTHER`].
     #[inline]
     fn id(&mut self, pair: &Pair<'_>) -> Option<u32> {
         let (entries, segments, open) = (&self.entries, &self.segments, &self.open_segment);
@@ -195,7 +201,7 @@ impl Counts {
     #[cold]
     fn insert(&mut self, vacant: usize, pair: &Pair<'_>) -> Option<u32> {
         let key = pair.key;
-        // The name of the overflow stands for the overflow, or two rows would bear it.
+        // It shares its row with the overflow, or two rows would bear the name.
         if key == OTHER || !self.budget.take() {
             return None;
         }
@@ -297,8 +303,10 @@ mod tests {
         shards[0].count(&block(&[KeyRef::string("a")]));
         shards[1].count(&block(&[KeyRef::string("b"), KeyRef::string("c")]));
         shards[0].count(&block(&[KeyRef::string("a"), KeyRef::string("d"), OTHER]));
-        let (first, overflow) = totals(vec![shards[0].close(Vec::new())]);
-        assert_eq!((first["\"a\""], overflow), (2, 2));
+        let closed = shards[0].close(Vec::new());
+        assert_eq!(closed.other, 1);
+        let (first, overflow) = totals(vec![closed]);
+        assert_eq!((first["\"a\""], overflow), (2, 1));
         let (second, overflow) = totals(vec![shards[1].close(Vec::new())]);
         assert_eq!((second["\"b\""], overflow), (1, 1));
     }

@@ -27,13 +27,15 @@ struct ShardTotals {
 pub struct Totals {
     shards: Vec<ShardTotals>,
     overflow: u64,
+    other: u64,
 }
 
 /// The counts of one closed batch, by shard and id.
 #[derive(Debug, Default)]
 pub struct BatchCounts {
     shards: Vec<Vec<u64>>,
-    overflow: u64,
+    /// Records under [`OTHER`], whether that was their key or theirs was beyond the limit.
+    other: u64,
     records: u64,
 }
 
@@ -43,6 +45,7 @@ impl Totals {
         Totals {
             shards: (0..shards).map(|_| ShardTotals::default()).collect(),
             overflow: 0,
+            other: 0,
         }
     }
 
@@ -66,19 +69,19 @@ impl Totals {
                 batch.records += count;
             }
             self.overflow += closed.overflow;
-            batch.overflow += closed.overflow;
-            batch.records += closed.overflow;
+            self.other += closed.other;
+            batch.other += closed.overflow + closed.other;
             batch.shards.push(closed.counts);
         }
+        batch.records += batch.other;
         batch
     }
 
-    /// Distinct keys, the overflow not among them.
+    /// Distinct keys, those beyond the limit not among them.
     pub fn keys(&self) -> u64 {
-        self.shards
-            .iter()
-            .map(|shard| shard.places.len() as u64)
-            .sum()
+        let shards = self.shards.iter();
+        let places: u64 = shards.map(|shard| shard.places.len() as u64).sum();
+        places + u64::from(self.other > 0)
     }
 
     /// Records beyond the key limit.
@@ -96,8 +99,8 @@ impl Totals {
                 }
             }
         }
-        if batch.overflow > 0 {
-            rows.offer(batch.overflow, self.overflow, || OTHER);
+        if batch.other > 0 {
+            rows.offer(batch.other, self.overflow + self.other, || OTHER);
         }
         rows.finish()
     }
@@ -110,8 +113,9 @@ impl Totals {
                 rows.offer(total, total, || shard.key(id));
             }
         }
-        if self.overflow > 0 {
-            rows.offer(self.overflow, self.overflow, || OTHER);
+        let other = self.overflow + self.other;
+        if other > 0 {
+            rows.offer(other, other, || OTHER);
         }
         rows.finish()
     }
