@@ -17,8 +17,8 @@ use crate::sink::OutputFormat;
 use crate::source::OnClose;
 
 pub use complaint::one_line;
-pub(crate) use complaint::remedy;
 use values::{duration, interval, key_path, number, size, top};
+pub(crate) use complaint::{remedy, shown};
 
 /// The command line.
 #[derive(Debug, Parser)]

@@ -8,6 +8,8 @@ use std::error::Error as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::sink::text;
+
 /// Clap's complaint in one line.
 pub fn one_line(error: &clap::Error) -> String {
     match error.kind() {
@@ -16,7 +18,9 @@ pub fn one_line(error: &clap::Error) -> String {
         }
         ErrorKind::MissingRequiredArgument => format!(
             "{}: not provided; --help shows examples",
-            text_of(error, ContextKind::InvalidArg).unwrap_or_default()
+            text_of(error, ContextKind::InvalidArg)
+                .unwrap_or_default()
+                .replace(" or ", " and ")
         ),
         ErrorKind::UnknownArgument => unknown(error).unwrap_or_else(|| plain(error)),
         _ => plain(error),
@@ -35,6 +39,14 @@ pub(crate) fn remedy(error: &clap::Error) -> Option<String> {
     }
 }
 
+/// A value in one line, safe for a terminal, and not all of it if it is very long.
+pub(crate) fn shown(value: &str) -> String {
+    text::sample(value.as_bytes(), SHOWN_CHARS_MAX)
+}
+
+/// Characters of a wrong value that are enough to recognise it by.
+const SHOWN_CHARS_MAX: usize = 200;
+
 /// `--every '5': write a time such as …`
 fn wrong_value(error: &clap::Error) -> Option<String> {
     let flag = text_of(error, ContextKind::InvalidArg)?;
@@ -45,7 +57,7 @@ fn wrong_value(error: &clap::Error) -> Option<String> {
         name => name.to_owned(),
     };
     match remedy(error) {
-        Some(remedy) => Some(format!("{name} '{value}': {remedy}")),
+        Some(remedy) => Some(format!("{name} '{}': {remedy}", shown(&value))),
         None if value.is_empty() => Some(format!("{name}: a value is missing; write {flag}")),
         None => None,
     }
@@ -152,6 +164,22 @@ mod tests {
     }
 
     #[test]
+    fn a_value_cannot_break_its_line() {
+        let line = complaint(&[
+            "-",
+            "--by",
+            "a",
+            "--every",
+            &format!("5\n\x1B[31m{}", "9".repeat(9999)),
+        ]);
+        assert!(
+            line.starts_with("--every '5") && !line.contains(['\n', '\x1B']),
+            "{line}"
+        );
+        assert!(line.len() < 400, "{line}");
+    }
+
+    #[test]
     fn every_flag_with_a_value_has_a_remedy_for_a_wrong_one() {
         for command in definition().get_subcommands() {
             for flag in command.get_opts().filter_map(clap::Arg::get_long) {
@@ -171,7 +199,10 @@ mod tests {
                         continue;
                     };
                     let line = one_line(&error);
-                    let expected = format!("--{flag} '{value}': ");
+                    let expected = match remedy(&error) {
+                        None if value.is_empty() => format!("--{flag}: a value is missing; "),
+                        _ => format!("--{flag} '{value}': "),
+                    };
                     let is_fine = error.kind() == ErrorKind::MissingRequiredArgument;
                     assert!(is_fine || line.starts_with(&expected), "{args:?}: {line}");
                     assert_eq!(line.lines().count(), 1, "{line}");

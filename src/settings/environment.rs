@@ -7,6 +7,7 @@ use std::ffi::OsString;
 
 use super::table::{CONFIG, PREFIX};
 use super::{Given, Kind, Layer, Place, Table, Wrong, check};
+use crate::cli::shown;
 
 /// Reads the variables that are ours; returns warnings of those that only look like it.
 pub(super) fn read(
@@ -55,12 +56,14 @@ fn unknown(table: &Table, name: &str) -> String {
         .settings()
         .iter()
         .map(|setting| setting.variable.as_str());
-    let name = name.escape_debug();
     match Table::nearest(
-        &name.to_string()[PREFIX.len()..],
+        &name[PREFIX.len()..],
         names.map(|known| &known[PREFIX.len()..]),
     ) {
-        Some(near) => format!("{name}: no such setting; did you mean {PREFIX}{near}?"),
-        None => format!("{name}: no such setting"),
+        Some(near) => format!(
+            "{}: no such setting; did you mean {PREFIX}{near}?",
+            shown(name)
+        ),
+        None => format!("{}: no such setting", shown(name)),
     }
 }

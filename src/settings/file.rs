@@ -15,6 +15,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::table::CONFIG;
 use super::{Given, Kind, Layer, Place, Position, Setting, Table, Wrong, check};
+use crate::cli::shown;
 use crate::error::reason;
 
 /// The longest file that is read.
@@ -129,7 +130,7 @@ fn one_line(message: &str) -> String {
 
 fn unknown(table: &Table, key: &str) -> String {
     let known = table.settings().iter().map(|setting| setting.name.as_str());
-    let name = key.escape_debug();
+    let name = shown(key);
     match Table::nearest(key, known.filter(|&name| name != CONFIG)) {
         _ if key == CONFIG => format!("{name}: a file cannot name another; take it out"),
         Some(near) => format!("{name}: no such setting; did you mean {near}?"),

@@ -25,10 +25,11 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 
-use crate::cli::{Cli, definition};
+use crate::cli::{Cli, definition, one_line, shown};
 use crate::error::Error;
 use table::CONFIG;
 
@@ -102,8 +103,7 @@ impl Wrong {
         let (name, value) = (given.place.name(setting), given.value.to_string_lossy());
         Wrong {
             place: given.place.clone(),
-            // Control characters would break the line, or worse.
-            line: format!("{name} '{}': {remedy}", value.escape_debug()),
+            line: format!("{name} '{}': {remedy}", shown(&value)),
         }
     }
 }
@@ -187,7 +187,7 @@ pub fn resolve(
         return Err(Refusal::Wrong(lines(wrong)));
     }
     let sheet = Sheet { table, layer };
-    let cli = sheet.command_line(command)?;
+    let cli = sheet.command_line(command).map_err(missing)?;
     Ok(Resolved {
         cli,
         sheet,
@@ -249,6 +249,18 @@ impl Sheet {
             return format!("{} '{value}': {remedy}", given.place.name(setting));
         }
         error.to_string()
+    }
+}
+
+/// What is missing may be given in more than one way.
+fn missing(error: clap::Error) -> Refusal {
+    let line = one_line(&error);
+    match line.split_once(": not provided") {
+        Some((names, _)) if error.kind() == ErrorKind::MissingRequiredArgument => {
+            let ways = "give it here, in the environment or in a file (--config)";
+            Refusal::Wrong(vec![format!("{names}: not provided; {ways}")])
+        }
+        _ => error.into(),
     }
 }
 

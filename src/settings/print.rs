@@ -139,7 +139,7 @@ pub fn documentation() -> String {
         let commands = setting.commands.join(", ");
         text += &format!(
             "| {name} | `{}` | `{}` | {default} | {commands} |\n",
-            flag.trim_end(),
+            flag.trim_end().replace('|', "\\|"),
             setting.variable
         );
     }

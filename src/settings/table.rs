@@ -274,7 +274,7 @@ impl Table {
         }
         args.extend(setting.arguments(&[value]));
         let error = self.command_line(&args).err()?;
-        Some(remedy(&error).unwrap_or_else(|| error.kind().to_string()))
+        Some(remedy(&error).unwrap_or_else(|| "give a value".to_owned()))
     }
 
     /// The settings that cannot be set together with this one.
@@ -299,8 +299,8 @@ impl Table {
     }
 }
 
-/// How alike two names must be for one to be suggested for the other; as clap has it.
-const NEAR: f64 = 0.7;
+/// How alike two names must be for one to be suggested for the other.
+const NEAR: f64 = 0.8;
 
 fn has_config(command: &Command) -> bool {
     command.get_arguments().any(|arg| arg.get_id() == CONFIG)

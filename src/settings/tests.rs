@@ -72,7 +72,10 @@ fn what_must_be_set_may_be_set_anywhere() {
     assert!(args.output.stats);
     assert_eq!(args.machine.max_keys, 7);
     let missing = count(&[], &[], "by = 'status'").unwrap_err();
-    assert_eq!(missing, ["<SOURCE>: not provided; --help shows examples"]);
+    assert_eq!(
+        missing,
+        ["<SOURCE>: not provided; give it here, in the environment or in a file (--config)"]
+    );
 }
 
 #[test]
