@@ -40,6 +40,10 @@ pub struct Merge {
     pub top: Option<usize>,
     /// Whether reports carry latencies.
     pub stats: bool,
+    /// The limits whose first crossing brings a warning: keys, and bytes of a line.
+    pub keys_max: u64,
+    /// See [`Merge::keys_max`].
+    pub line_bytes_max: usize,
     /// Lines to show on stderr.
     pub samples: SampleQueue,
     /// The time.
@@ -55,8 +59,10 @@ pub struct MergeReport {
     pub ledger: Ledger,
     /// Batches closed.
     pub batches: u64,
-    /// Distinct keys.
+    /// Distinct keys, those beyond the limit not among them.
     pub keys: u64,
+    /// Records of keys beyond the limit.
+    pub overflow: u64,
     /// Latencies of the whole run.
     pub latency: Latency,
     /// The first thing that went wrong.
@@ -73,6 +79,7 @@ struct Progress {
     failure: Option<Error>,
     samples_shown: Option<crate::clock::Timestamp>,
     has_told_overflow: bool,
+    has_told_oversize: bool,
 }
 
 impl Merge {
@@ -98,7 +105,7 @@ impl Merge {
                 progress.printed.record(late, 1);
             }
             self.show_samples(&mut progress);
-            tell_overflow(&totals, &mut progress);
+            self.tell_limits(&totals, &mut progress);
             for ((closed, _), zeros) in self.shards.iter().zip(batch.into_zeros()) {
                 // An array too many is let go.
                 drop(closed.zeros.push(zeros));
@@ -198,8 +205,30 @@ impl Merge {
             ledger: progress.ledger,
             batches: progress.batches,
             keys: totals.keys(),
+            overflow: totals.overflow(),
             latency,
             failure: progress.failure,
+        }
+    }
+
+    /// Tells of each limit, once, that input has gone beyond it.
+    fn tell_limits(&self, totals: &Totals, progress: &mut Progress) {
+        let is_first =
+            |is_beyond: bool, has_told: &mut bool| is_beyond && !std::mem::replace(has_told, true);
+        if is_first(totals.overflow() > 0, &mut progress.has_told_overflow) {
+            tracing::warn!(
+                "more than {} keys: further ones are counted under _other; raise --max-keys to tell them apart",
+                text::grouped(self.keys_max)
+            );
+        }
+        if is_first(
+            progress.ledger.oversize > 0,
+            &mut progress.has_told_oversize,
+        ) {
+            tracing::warn!(
+                "lines of more than {} bytes: skipped and counted as oversize; raise --max-line to read them",
+                text::grouped(self.line_bytes_max as u64)
+            );
         }
     }
 
@@ -241,13 +270,4 @@ fn check(mark: Mark, ledger: &Ledger, batch: &BatchCounts) -> Result<(), Error> 
         )));
     }
     Ok(())
-}
-
-fn tell_overflow(totals: &Totals, progress: &mut Progress) {
-    if totals.overflow() > 0 && !std::mem::replace(&mut progress.has_told_overflow, true) {
-        tracing::warn!(
-            "more than {} keys: further ones are counted under _other; raise --max-keys to tell them apart",
-            totals.keys()
-        );
-    }
 }

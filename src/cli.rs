@@ -15,10 +15,11 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::record::KeyPath;
 use crate::sink::OutputFormat;
 use crate::source::OnClose;
+use crate::tolerance::Tolerance;
 
 pub use complaint::one_line;
-use values::{duration, interval, key_path, number, size, top};
 pub(crate) use complaint::{remedy, shown};
+use values::{duration, interval, key_path, number, size, tolerance, top};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -83,6 +84,7 @@ Examples:
   tallyline count tcp://localhost:9998 --by status --every 5s
   tallyline count orders.jsonl --by customer.address.country --output csv
   tallyline count - --by status --output spark < orders.jsonl
+  tallyline count orders.jsonl --by status --max-malformed 1% --reject-file bad.jsonl
 
 Settings:
   Every flag can stand in a TOML file under its long name (--config job.toml) and in the
@@ -90,7 +92,7 @@ Settings:
   environment over the file. 'tallyline config example' shows a file of all settings.
 
 Exit status: 0 done or drained, 1 failure while running, 2 wrong usage, 3 the ledger does not
-balance, 130 a second Ctrl-C. The first Ctrl-C counts what was received and prints it.";
+balance or more lines were malformed than --max-malformed allows, 130 a second Ctrl-C. The first Ctrl-C counts what was received and prints it.";
 
 const TAP_EXAMPLES: &str = "\
 Examples:
@@ -128,6 +130,10 @@ pub struct CountArgs {
     /// How the source and the batches are handled.
     #[command(flatten)]
     pub stream: StreamArgs,
+
+    /// What is done with bad lines.
+    #[command(flatten)]
+    pub bad: BadLineArgs,
 
     /// What is printed.
     #[command(flatten)]
@@ -233,6 +239,24 @@ pub struct StreamArgs {
     /// The longest line; a longer one is skipped and counted as oversize.
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = size)]
     pub max_line: usize,
+}
+
+/// What is done with bad lines.
+#[derive(Args, Clone, Debug)]
+pub struct BadLineArgs {
+    /// End with exit status 3 as soon as more lines than this are malformed: so many, or such a part
+    /// of all lines, judged from the 1,000th line on and at the end.
+    #[arg(long, value_name = "N|P%", value_parser = tolerance)]
+    pub max_malformed: Option<Tolerance>,
+
+    /// Append bad lines to this file, as they came: malformed ones, those without the key, late ones,
+    /// and the heads of oversize ones.
+    #[arg(long, value_name = "FILE")]
+    pub reject_file: Option<PathBuf>,
+
+    /// The length of the reject file at which it is renamed to FILE.1 and begun anew.
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = size)]
+    pub reject_file_bytes: usize,
 }
 
 /// What is printed.

@@ -6,6 +6,7 @@
 //!
 //! Every pair is in a block that has been sent, or in this batch's ledger by the time its mark is.
 
+use crate::bad::BadLines;
 use crate::block::Block;
 use crate::clock::Timestamp;
 use crate::hash::{KeyHasher, shard_of};
@@ -15,7 +16,6 @@ use crate::lane::Mark;
 use crate::ledger::{Ledger, Reason};
 use crate::pipe::{PipeItem, PipeSender};
 use crate::record::LineSink;
-use crate::sample::Sampler;
 
 /// Combines the pairs of a few chunks. See the module's documentation.
 pub struct Combiner {
@@ -32,7 +32,7 @@ pub struct Combiner {
     /// Pairs in all of the batch when the blocks were last sent.
     counted_before: u64,
     ledger: Ledger,
-    sampler: Sampler,
+    bad: BadLines,
 }
 
 /// Bytes of lines after which blocks are sent, though more are waiting to be judged.
@@ -52,13 +52,13 @@ impl LineSink for Combiner {
 
     fn dropped(&mut self, reason: Reason, line: &[u8]) {
         self.ledger.drop_line(reason);
-        self.sampler.offer(reason, line);
+        self.bad.offer(reason, line);
     }
 }
 
 impl Combiner {
     /// A combiner that sends down `pipes`.
-    pub fn new(hasher: KeyHasher, pipes: Vec<PipeSender>, sampler: Sampler) -> Combiner {
+    pub fn new(hasher: KeyHasher, pipes: Vec<PipeSender>, bad: BadLines) -> Combiner {
         Combiner {
             hasher,
             blocks: pipes.iter().map(|_| Box::default()).collect(),
@@ -68,7 +68,7 @@ impl Combiner {
             bytes: 0,
             counted_before: 0,
             ledger: Ledger::default(),
-            sampler,
+            bad,
         }
     }
 
@@ -83,6 +83,7 @@ impl Combiner {
     /// Lines that have been judged.
     pub fn lines(&mut self, lines: u64) {
         self.ledger.lines += lines;
+        self.bad.judged(&self.ledger);
     }
 
     /// A line that was skipped for its length, and its first bytes.
@@ -101,6 +102,7 @@ impl Combiner {
         self.bytes = 0;
         self.hot.adapt(self.ledger.counted - self.counted_before);
         self.counted_before = self.ledger.counted;
+        self.bad.flush();
         for shard in 0..self.blocks.len() {
             if !self.blocks[shard].is_empty() {
                 self.send(shard);
@@ -111,13 +113,18 @@ impl Combiner {
     /// Sends what is left, then the mark, to every shard.
     pub fn mark(&mut self, mark: Mark) {
         self.flush();
-        self.sampler.next_batch();
+        self.bad.next_batch();
         self.counted_before = 0;
         // The first shard carries the ledger; that of the rest is empty.
         for pipe in &self.pipes {
             let ledger = std::mem::take(&mut self.ledger);
             pipe.send(PipeItem::Mark(mark, ledger));
         }
+    }
+
+    /// Tells that nothing follows.
+    pub fn finish(self) {
+        self.bad.finish();
     }
 
     /// Adds a pair whose key is not a hot one, yet.

@@ -1,6 +1,8 @@
 //! Flags resolved: defaults filled in from the machine, sources opened, limits checked together.
 
 use std::io::IsTerminal;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -9,6 +11,7 @@ use crate::cli::{Color, CountArgs, MachineArgs, OutputArgs, StreamArgs, Top};
 use crate::error::Error;
 use crate::pipeline::{Settings, default_shards};
 use crate::record::KeyPath;
+use crate::reject::RejectOptions;
 use crate::sink::SinkOptions;
 use crate::source::{FileSource, Source, TcpOptions, TcpSource};
 
@@ -22,6 +25,11 @@ pub fn settings(args: &CountArgs) -> Settings {
     let mut settings = with_machine(args.by.clone(), &args.machine, &args.output);
     settings.every_nanos = nanos(args.stream.every);
     settings.line_bytes_max = args.stream.max_line;
+    settings.tolerance = args.bad.max_malformed;
+    settings.reject = args.bad.reject_file.clone().map(|path| RejectOptions {
+        path,
+        bytes_max: args.bad.reject_file_bytes as u64,
+    });
     settings
 }
 
@@ -110,6 +118,27 @@ pub fn open_source(
         _ if whole == Whole::Yes => Ok(Box::new(FileSource::open(name)?.in_extents()?)),
         _ => Ok(Box::new(FileSource::open(name)?)),
     }
+}
+
+/// Refuses a reject file that is the source itself: what is appended to it would be read, and rejected,
+/// again and again.
+///
+/// # Errors
+/// If it is.
+pub fn check_reject_file(reject: &RejectOptions, source: &str) -> Result<(), Error> {
+    let identity = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        metadata.is_file().then(|| (metadata.dev(), metadata.ino()))
+    };
+    let of_source = identity(Path::new(source));
+    if of_source.is_none() || of_source != identity(&reject.path) {
+        return Ok(());
+    }
+    Err(Error::Setting {
+        name: "reject-file",
+        value: reject.path.display().to_string(),
+        remedy: "that is the source itself; name another file".to_owned(),
+    })
 }
 
 /// Whether this can be the scheme of an address, rather than the beginning of a strange file name.

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io;
 
+use crate::tolerance::Tolerance;
+
 /// Why a run ended other than well.
 #[derive(Debug)]
 pub enum Error {
@@ -29,6 +31,10 @@ pub enum Error {
     Output(io::Error),
     /// The system refused something the program needs. Exit status 1.
     System(&'static str, io::Error),
+    /// More lines were malformed than the limit allows: the limit, and what there was. Exit status 3.
+    Malformed(Tolerance, String),
+    /// Bad lines that were to be kept were not; everything was counted. Exit status 1.
+    Unsaved(String),
     /// The books do not balance: a bug. Exit status 3.
     Ledger(String),
 }
@@ -39,8 +45,8 @@ impl Error {
         match self {
             Error::Usage(_) | Error::Setting { .. } | Error::Settings(_) => 2,
             Error::Output(_) if self.is_closed_pipe() => 0,
-            Error::Source(_) | Error::Output(_) | Error::System(..) => 1,
-            Error::Ledger(_) => 3,
+            Error::Source(_) | Error::Output(_) | Error::System(..) | Error::Unsaved(_) => 1,
+            Error::Malformed(..) | Error::Ledger(_) => 3,
         }
     }
 
@@ -53,7 +59,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Usage(message) | Error::Source(message) => f.write_str(message),
+            Error::Usage(message) | Error::Source(message) | Error::Unsaved(message) => {
+                f.write_str(message)
+            }
             Error::Setting {
                 name,
                 value,
@@ -66,6 +74,7 @@ impl fmt::Display for Error {
                 reason(error)
             ),
             Error::System(what, error) => write!(f, "cannot {what}: {}", reason(error)),
+            Error::Malformed(limit, message) => write!(f, "--max-malformed {limit}: {message}"),
             Error::Ledger(message) => write!(
                 f,
                 "the ledger does not balance: {message}; this is a bug in tallyline, please report it"

@@ -82,7 +82,10 @@ pub mod slots;
 pub mod batch;
 pub mod totals;
 pub mod latency;
+pub mod bad;
 pub mod sample;
+pub mod tolerance;
+pub mod reject;
 pub mod sink;
 pub mod summary;
 // The slow and simple counter that the stages are held to.

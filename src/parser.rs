@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use crate::bad::BadLines;
 use crate::chunk::{Chunk, Returns};
 use crate::combine::Combiner;
 use crate::extent::{self, ExtentSink};
@@ -15,7 +16,6 @@ use crate::lane::{Lane, LaneItem};
 use crate::pipe::PipeSender;
 use crate::reader::ReaderWaker;
 use crate::record::RecordParser;
-use crate::sample::Sampler;
 use crate::source;
 
 /// What a parser thread is made of.
@@ -32,15 +32,15 @@ pub struct Parser {
     pub record: RecordParser,
     /// The hash of keys, the same for every parser.
     pub hasher: KeyHasher,
-    /// Takes samples of bad lines.
-    pub sampler: Sampler,
+    /// What becomes of lines that are not counted.
+    pub bad: BadLines,
 }
 
 impl Parser {
     /// Parses until the last batch's mark has been passed on.
     pub fn run(mut self) {
         self.lane.parser.adopt();
-        let mut combiner = Combiner::new(self.hasher, self.pipes, self.sampler);
+        let mut combiner = Combiner::new(self.hasher, self.pipes, self.bad);
         loop {
             match self.lane.receive() {
                 LaneItem::Chunk(mut chunk) => {
@@ -56,6 +56,7 @@ impl Parser {
                     self.reader.wake();
                     combiner.mark(mark);
                     if mark.last {
+                        combiner.finish();
                         return;
                     }
                 }

@@ -6,13 +6,15 @@
 
 use std::sync::Arc;
 
+use crate::bad::BadLines;
 use crate::batch::Merge;
 use crate::block::{ENTRIES_MAX, KEY_BYTES_MAX};
 use crate::budget::KeyBudget;
 use crate::chunk::Pool;
 use crate::clock::Clock;
 use crate::counts::Counts;
-use crate::error::Error;
+use crate::error::{Error, reason};
+use crate::framing::HEADS_BYTES_MAX;
 use crate::hash::KeyHasher;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
@@ -20,12 +22,14 @@ use crate::parser::Parser;
 use crate::pipe::{BLOCKS_MAX, PipeReceiver, PipeSender, pipe};
 use crate::reader::{Reader, ReaderParts, ReaderPoll, Stop};
 use crate::record::{KeyPath, RecordParser};
+use crate::reject::{self, RejectFile, RejectOptions, Rejected};
 use crate::sample::{self, Sampler};
 use crate::shard::{Closed, Shard};
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::summary::Summary;
 use crate::thread::{ThreadSleeper, spawn};
+use crate::tolerance::{Tolerance, Watch};
 
 /// Chunks that one lane holds at the most: enough that a parser never waits for the reader to wake,
 /// few enough that they stay in the cache.
@@ -52,6 +56,10 @@ pub struct Settings {
     pub line_bytes_max: usize,
     /// Distinct keys; records of further ones are counted under `_other`.
     pub keys_max: u64,
+    /// How many malformed lines are put up with; `None`: any number.
+    pub tolerance: Option<Tolerance>,
+    /// Where bad lines are kept.
+    pub reject: Option<RejectOptions>,
     /// Rows that a report shows; `None`: all.
     pub top: Option<usize>,
     /// Whether reports carry latencies.
@@ -72,6 +80,8 @@ impl Settings {
             pool_bytes: 64 * 1024 * 1024,
             line_bytes_max: 1024 * 1024,
             keys_max: 1_000_000,
+            tolerance: None,
+            reject: None,
             top: None,
             stats: false,
         }
@@ -105,7 +115,13 @@ impl Settings {
         let block = ENTRIES_MAX * BLOCK_ENTRY_BYTES + 2 * KEY_BYTES_MAX + self.line_bytes_max;
         let blocks = self.parsers * self.shards * (BLOCKS_MAX + 1) * block;
         let parsers = self.parsers * (PARSER_BYTES_PER_LINE_BYTE * self.line_bytes_max);
-        let fixed = self.pool_bytes + blocks + parsers + PROGRAM_BYTES;
+        let heads = self.pool_bytes / self.chunk_bytes * 2 * HEADS_BYTES_MAX;
+        let reject_block = 2 * reject::BLOCK_BYTES + self.line_bytes_max;
+        let rejects = match self.reject {
+            Some(_) => self.parsers * (reject::BLOCKS_MAX + 1) * reject_block,
+            None => 0,
+        };
+        let fixed = self.pool_bytes + heads + blocks + parsers + rejects + PROGRAM_BYTES;
         fixed as u64 + self.keys_max * (key_bytes + KEY_BYTES)
     }
 }
@@ -138,13 +154,15 @@ pub struct Pipeline {
     sinks: Vec<Box<dyn Sink>>,
     clock: Arc<dyn Clock>,
     poll: ReaderPoll,
+    reject: Option<RejectFile>,
 }
 
 impl Pipeline {
     /// A pipeline from `sources` to `sinks` on `clock`'s time.
     ///
     /// # Errors
-    /// If the pool is too small for the settings (usage), or the system has no descriptors left.
+    /// If the pool is too small for the settings, the reject file cannot be opened (both usage), or
+    /// the system has no descriptors left.
     ///
     /// # Panics
     /// If there is no source, or a number in the settings is 0.
@@ -158,6 +176,7 @@ impl Pipeline {
         assert!(settings.parsers > 0 && settings.shards > 0, "{settings:?}");
         assert!(settings.every_nanos > 0, "{settings:?}");
         settings.check(sources.len())?;
+        let reject = settings.reject.clone().map(open_reject_file).transpose()?;
         let poll = ReaderPoll::new().map_err(|error| Error::System("open a poll", error))?;
         Ok(Pipeline {
             settings,
@@ -165,6 +184,7 @@ impl Pipeline {
             sinks,
             clock,
             poll,
+            reject,
         })
     }
 
@@ -206,6 +226,8 @@ impl Pipeline {
             sinks: self.sinks,
             top: self.settings.top,
             stats: self.settings.stats,
+            keys_max: self.settings.keys_max,
+            line_bytes_max: self.settings.line_bytes_max,
             samples: samples.clone(),
             clock: Arc::clone(&self.clock),
             stop: self.poll.stop(),
@@ -231,6 +253,16 @@ impl Pipeline {
             None
         };
         let cores = cores.unwrap_or_default();
+        let watch = self.settings.tolerance;
+        let watch = watch.map(|tolerance| Arc::new(Watch::new(tolerance, self.poll.stop())));
+        let mut rejecters = Vec::new();
+        let mut writer = None;
+        if let Some(file) = self.reject {
+            let (senders, receiver) = reject::connect(&lanes, file, self.settings.line_bytes_max);
+            rejecters = senders;
+            writer = Some(start("rejects".to_owned(), None, move || receiver.run())?);
+        }
+        let mut rejecters = rejecters.into_iter();
         let hasher = KeyHasher::with_seed(fastrand::u64(..));
         for (number, pipes) in senders.into_iter().enumerate() {
             let parser = Parser {
@@ -240,7 +272,11 @@ impl Pipeline {
                 pipes,
                 record: RecordParser::new(self.settings.by.clone(), self.settings.line_bytes_max),
                 hasher: hasher.clone(),
-                sampler: Sampler::new(Arc::clone(&samples)),
+                bad: BadLines::new(
+                    Sampler::new(Arc::clone(&samples)),
+                    rejecters.next(),
+                    watch.clone(),
+                ),
             };
             let core = cores.get(number % cores.len().max(1)).copied();
             threads.push(start(format!("parser-{number}"), core, move || {
@@ -271,7 +307,19 @@ impl Pipeline {
         let read = reader
             .join()
             .expect("a thread that panics ends the program");
+        let rejected = writer.map(|writer| {
+            writer
+                .join()
+                .expect("a thread that panics ends the program")
+        });
+        let (rejected, unsaved) = rejected.unwrap_or_default();
         let (read, _) = read?;
+        let exceeded = watch.and_then(|watch| {
+            let verdict = watch.verdict(&merged.ledger)?;
+            Some(Error::Malformed(watch.tolerance(), verdict))
+        });
+        let unsaved = unsaved.map(|error| unsaved_lines(&self.settings, rejected, &error));
+        let failure = merged.failure.or(exceeded).or(read.failure).or(unsaved);
         let summary = Summary {
             ledger: merged.ledger,
             bytes: read.bytes,
@@ -280,10 +328,37 @@ impl Pipeline {
             batches: merged.batches,
             torn_lines: read.torn_lines,
             keys: merged.keys,
+            overflow: merged.overflow,
+            rejected,
             latency: self.settings.stats.then_some(merged.latency),
         };
-        Ok((summary, merged.failure.or(read.failure).map_or(Ok(()), Err)))
+        Ok((summary, failure.map_or(Ok(()), Err)))
     }
+}
+
+fn open_reject_file(options: RejectOptions) -> Result<RejectFile, Error> {
+    let value = options.path.display().to_string();
+    RejectFile::open(options).map_err(|error| Error::Setting {
+        name: "reject-file",
+        value,
+        remedy: format!(
+            "cannot open it: {}; name a file to write to",
+            reason(&error)
+        ),
+    })
+}
+
+fn unsaved_lines(settings: &Settings, rejected: Rejected, error: &std::io::Error) -> Error {
+    let path = settings
+        .reject
+        .as_ref()
+        .map(|options| options.path.display());
+    Error::Unsaved(format!(
+        "--reject-file {}: {} bad lines were counted and not saved: {}",
+        path.expect("what was not saved was to be"),
+        rejected.lost,
+        reason(error)
+    ))
 }
 
 /// A pipe from every parser to every shard: the senders by parser, the receivers by shard.

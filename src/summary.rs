@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::ledger::{Ledger, Reason};
+use crate::reject::Rejected;
 use crate::sink::Latency;
 use crate::sink::text::{bytes, duration, grouped, per_second, percentiles, share, width};
 
@@ -23,8 +24,12 @@ pub struct Summary {
     pub batches: u64,
     /// Unfinished last pieces of streams that broke off. They are not lines.
     pub torn_lines: u64,
-    /// Distinct keys.
+    /// Distinct keys, those beyond the limit not among them.
     pub keys: u64,
+    /// Records of keys beyond the limit.
+    pub overflow: u64,
+    /// What became of bad lines that were to be kept.
+    pub rejected: Rejected,
     /// Only with `--stats`.
     pub latency: Option<Latency>,
 }
@@ -66,6 +71,22 @@ impl Summary {
                     share(dropped, ledger.lines),
                 ));
             }
+        }
+        let more = [
+            (self.overflow, "other", "records of keys beyond --max-keys"),
+            (
+                self.rejected.saved,
+                "rejected",
+                "bad lines in the reject file",
+            ),
+            (
+                self.rejected.lost,
+                "unsaved",
+                "bad lines that the reject file lacks",
+            ),
+        ];
+        for (figure, name, what) in more.into_iter().filter(|more| more.0 > 0) {
+            lines.push((name, grouped(figure), what.to_owned()));
         }
         if self.torn_lines > 0 {
             let what = "unfinished lines of streams that broke off, not counted above";
@@ -156,6 +177,8 @@ counted    10,000,000  100 %
             batches: 40,
             torn_lines: 2,
             keys: 4,
+            overflow: 11,
+            rejected: Rejected { saved: 6, lost: 1 },
             latency: Some(testing::LATENCY),
         };
         assert_eq!(
@@ -170,6 +193,9 @@ counted           990  99.0 %
 missing             2  0.2 %
 malformed           5  0.5 %
 blank               3  0.3 %
+other              11  records of keys beyond --max-keys
+rejected            6  bad lines in the reject file
+unsaved             1  bad lines that the reject file lacks
 torn                2  unfinished lines of streams that broke off, not counted above
 paused           50 s  25.0 % of the time, by backpressure
 latency    receive to counted   p50 120 µs  p99 1.50 ms  p99.9 2 ms  max 3 ms

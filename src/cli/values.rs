@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Top;
 use crate::record::KeyPath;
+use crate::tolerance::Tolerance;
 
 /// The longest time that can be set: a leap year.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -51,6 +52,11 @@ pub(super) fn number<T: TryFrom<u64>>(
             }
         })
     }
+}
+
+pub(super) fn tolerance(text: &str) -> Result<Tolerance, String> {
+    let wrong = || "give a number of lines such as 100, or a part of them such as 0.5%".to_owned();
+    Tolerance::parse(text).ok_or_else(wrong)
 }
 
 pub(super) fn top(text: &str) -> Result<Top, String> {

@@ -14,6 +14,9 @@ use crate::source::Source;
 
 pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
     let settings = config::settings(args);
+    if let Some(reject) = &settings.reject {
+        config::check_reject_file(reject, &args.source)?;
+    }
     let source = config::open_source(&args.source, &args.stream, Whole::Yes)?;
     let sink = args
         .output

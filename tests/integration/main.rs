@@ -12,3 +12,4 @@ mod backpressure;
 mod signals;
 mod cli;
 mod settings;
+mod bad_lines;
