@@ -309,11 +309,17 @@ pub struct MachineArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Voice {
     /// Say more: settings, bounds and connections; twice, for debugging.
-    #[arg(long, short, global = true, action = ArgAction::Count)]
+    #[arg(long, short, global = true, action = ArgAction::Count, display_order = 900)]
     pub verbose: u8,
 
     /// Say nothing but errors: no warnings, no samples of bad lines, no summary.
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        conflicts_with = "verbose",
+        display_order = 901
+    )]
     pub quiet: bool,
 }
 

@@ -150,7 +150,11 @@ pub fn resolve(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Resolved, Refusal> {
     let table = Table::new();
-    let matches = table.command_line(args)?;
+    let matches = match table.command_line(args) {
+        // The help tells what must be set.
+        Err(error) if error.exit_code() == 0 => definition().try_get_matches_from(args)?,
+        parsed => parsed?,
+    };
     let command = matches
         .subcommand()
         .filter(|(_, matches)| has_config(matches));

@@ -198,8 +198,13 @@ impl Default for Table {
 impl Table {
     /// The table, as the command line's definition has it.
     pub fn new() -> Table {
+        Table::of(definition())
+    }
+
+    /// The table of a command line that is defined so.
+    pub(super) fn of(definition: Command) -> Table {
         let mut settings: Vec<Setting> = Vec::new();
-        for command in definition()
+        for command in definition
             .get_subcommands()
             .filter(|command| has_config(command))
         {
@@ -219,7 +224,7 @@ impl Table {
         };
         Table {
             settings,
-            lenient: definition().mut_subcommands(optional),
+            lenient: definition.mut_subcommands(optional),
         }
     }
 

@@ -219,6 +219,62 @@ fn every_flag_can_be_set_in_a_file_and_in_the_environment() {
     }
 }
 
+/// A flag that is given several times is an array in a file, and a line each in the environment.
+#[test]
+fn a_setting_with_several_values_is_taken_whole_from_one_place() {
+    let command = clap::Command::new("count")
+        .arg(
+            clap::arg!(<source> "sources")
+                .num_args(1..)
+                .action(clap::ArgAction::Append),
+        )
+        .arg(
+            clap::arg!(--by <PATH> "paths")
+                .required(true)
+                .action(clap::ArgAction::Append),
+        )
+        .arg(clap::arg!(--config <FILE> "a file"));
+    let mut definition = clap::Command::new("tallyline").subcommand(command);
+    definition.build();
+    let table = Table::of(definition);
+    let mut wrong = Vec::new();
+    let text = "source = ['a b', \"-\"]\nby = 'one'\n";
+    let of_file = || file::read(&table, "job.toml", text.as_bytes(), &mut Vec::new());
+    let variables = [("TALLYLINE_BY".into(), "x,y\n\nz".into())];
+    let (of_environment, _) = environment::read(&table, variables, &mut wrong);
+    let args = ["tallyline", "count", "--by=q", "p", "r"].map(OsString::from);
+    let matches = table.command_line(&args).unwrap();
+    let of_flags = typed(&table, "count", matches.subcommand().unwrap().1, &mut wrong);
+    let mut merged = |layers: [Layer; 3]| -> Vec<OsString> {
+        let layer = overlay(&table, layers, &mut wrong);
+        let arguments = |setting: &Setting| {
+            let given = layer.get(&setting.name).map_or(&[][..], Vec::as_slice);
+            let values: Vec<_> = given.iter().map(|given| given.value.as_os_str()).collect();
+            setting.arguments(&values)
+        };
+        table.settings().iter().flat_map(arguments).collect()
+    };
+    assert_eq!(
+        merged([Layer::new(), Layer::new(), of_file()]),
+        ["a b", "-", "--by=one"]
+    );
+    let with_environment = merged([Layer::new(), of_environment.clone(), of_file()]);
+    assert_eq!(with_environment, ["a b", "-", "--by=x,y", "--by=z"]);
+    assert_eq!(
+        merged([of_flags, of_environment, of_file()]),
+        ["p", "r", "--by=q"]
+    );
+    let sheet = Sheet {
+        table: table.clone(),
+        layer: of_file(),
+    };
+    assert_eq!(
+        sheet.to_string(),
+        "source = [\"a b\", \"-\"]  # job.toml:1:11\nby = [\"one\"]  # job.toml:2:6\n"
+    );
+    assert_eq!(wrong, []);
+}
+
 #[test]
 fn a_setting_means_the_same_to_every_command() {
     for command in definition().get_subcommands() {

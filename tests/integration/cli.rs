@@ -345,6 +345,9 @@ fn help_has_examples() {
             "{stdout}"
         );
         assert!(output.stderr.is_empty());
+        if args[0] == "count" {
+            assert!(stdout.contains("--by <PATH> <SOURCE>"), "{stdout}");
+        }
     }
 }
 
