@@ -86,6 +86,9 @@ impl Merge {
     /// Merges until the last batch is out.
     pub fn run(mut self) -> MergeReport {
         self.sleeper.adopt();
+        if !self.sinks.iter().any(|sink| sink.wants_rows()) {
+            self.top = Some(0);
+        }
         let mut totals = Totals::new(self.shards.len());
         let mut progress = Progress::default();
         loop {

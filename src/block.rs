@@ -78,6 +78,14 @@ impl Block {
         }
     }
 
+    /// Adds one pair without looking whether its key is in the block: it becomes an entry of its own,
+    /// and [`Block::add`] does not find it.
+    #[inline]
+    pub fn push(&mut self, hash: u64, fold: Fold, key: KeyRef<'_>) {
+        self.records += 1;
+        self.append(hash, fold, key);
+    }
+
     /// Adds `count` pairs more of a key that is in the block.
     ///
     /// # Panics
@@ -90,8 +98,14 @@ impl Block {
 
     #[cold]
     fn insert(&mut self, vacant: usize, hash: u64, fold: Fold, key: KeyRef<'_>) -> u32 {
-        let entry = self.entries.len() as u32;
+        let entry = self.append(hash, fold, key);
         self.table.insert(vacant, hash, entry);
+        entry
+    }
+
+    #[inline]
+    fn append(&mut self, hash: u64, fold: Fold, key: KeyRef<'_>) -> u32 {
+        let entry = self.entries.len() as u32;
         self.entries.push(Entry {
             hash,
             fold,
@@ -119,7 +133,8 @@ impl Block {
         self.records
     }
 
-    /// The pairs, one for each key; the iterator's copies are cheap.
+    /// The pairs, one for each key that was added and one for each push; the iterator's copies are
+    /// cheap.
     pub fn pairs(&self) -> impl ExactSizeIterator<Item = Pair<'_>> + Clone {
         self.entries.iter().map(|entry| Pair {
             hash: entry.hash,
@@ -186,6 +201,18 @@ mod tests {
         block.clear();
         assert!(block.is_empty());
         assert_eq!(block.pairs().len(), 0);
+    }
+
+    #[test]
+    fn pushed_pairs_stay_apart() {
+        let mut block = Block::default();
+        let key = KeyRef::string("a");
+        block.push(7, key.fold(), key);
+        add(&mut block, 7, key);
+        block.push(7, key.fold(), key);
+        add(&mut block, 7, key);
+        let counts: Vec<u64> = block.pairs().map(|pair| pair.count).collect();
+        assert_eq!((counts, block.records()), (vec![1, 2, 1], 4));
     }
 
     #[test]

@@ -132,14 +132,18 @@ impl Combiner {
     fn add(&mut self, fold: Fold, key: KeyRef<'_>) {
         let hash = self.hasher.hash(fold, key);
         let shard = shard_of(hash, self.blocks.len());
-        let entry = self.blocks[shard].add(hash, fold, key);
-        let account = Account {
-            shard: shard as u32,
-            entry,
-        };
-        if let Some(replaced) = self.hot.put(fold, key, account) {
-            let Account { shard, entry } = replaced.account;
-            self.blocks[shard as usize].add_more(entry, replaced.count);
+        if self.hot.is_resting() {
+            self.blocks[shard].push(hash, fold, key);
+        } else {
+            let entry = self.blocks[shard].add(hash, fold, key);
+            let account = Account {
+                shard: shard as u32,
+                entry,
+            };
+            if let Some(replaced) = self.hot.put(fold, key, account) {
+                let Account { shard, entry } = replaced.account;
+                self.blocks[shard as usize].add_more(entry, replaced.count);
+            }
         }
         if self.blocks[shard].is_full() {
             self.send(shard);

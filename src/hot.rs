@@ -12,7 +12,8 @@
 //!
 //! A key's place is found by multiplication, without regard to who else is there. Where two frequent
 //! keys meet in one place, [`HotKeys::adapt`] notices that records were missed more often than there
-//! are keys, and takes another multiplier; where keys do not repeat, it takes none in for a while.
+//! are keys, and takes another multiplier; where keys do not repeat, it *rests*: it takes none in for
+//! a while, and the combiner does not look for equal keys in the blocks either.
 
 use crate::key::{FOLD_BYTES_MAX, Fold, KeyRef};
 
@@ -101,6 +102,13 @@ impl HotKeys {
         }
         self.missed += 1;
         false
+    }
+
+    /// Whether keys do not repeat at the moment: then there is nothing to combine, and
+    /// [`HotKeys::put`] takes none in.
+    #[inline]
+    pub fn is_resting(&self) -> bool {
+        self.rest > 0
     }
 
     /// Takes in a key that was not found, and whose block has it now at `account`. Returns what is

@@ -126,9 +126,10 @@ impl Settings {
     }
 }
 
-/// Shards when nobody says how many: combined pairs are few, so one serves several parsers.
+/// Shards when nobody says how many: combined pairs are few, so one serves several parsers; but where
+/// keys do not repeat, one alone would hold up two parsers.
 pub fn default_shards(parsers: usize) -> usize {
-    parsers.div_ceil(4)
+    parsers.div_ceil(4).max(parsers.min(2))
 }
 
 /// An entry of a block, its table slot included.

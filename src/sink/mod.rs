@@ -122,6 +122,11 @@ pub struct TotalsReport<'a> {
 
 /// Where results go.
 pub trait Sink {
+    /// Whether it shows rows: where no sink does, none are sorted, and all count as hidden.
+    fn wants_rows(&self) -> bool {
+        true
+    }
+
     /// Whether [`BatchReport::totals`] is to be filled in: sorting every key costs time.
     fn wants_totals(&self) -> bool {
         false

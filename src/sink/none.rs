@@ -9,6 +9,10 @@ use super::{BatchReport, Sink, TotalsReport};
 pub struct NoneSink;
 
 impl Sink for NoneSink {
+    fn wants_rows(&self) -> bool {
+        false
+    }
+
     fn batch(&mut self, _: &BatchReport<'_>) -> io::Result<()> {
         Ok(())
     }
