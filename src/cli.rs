@@ -287,7 +287,7 @@ pub struct MachineArgs {
     #[arg(long, value_name = "N", value_parser = number::<usize>(1..=256))]
     pub parsers: Option<usize>,
 
-    /// Counter threads. [default: one per four parsers]
+    /// Counter threads. [default: one per four parsers; two if there are two or more parsers]
     #[arg(long, value_name = "N", value_parser = number::<usize>(1..=256))]
     pub shards: Option<usize>,
 
