@@ -72,6 +72,7 @@ Examples:
   tallyline count tcp://localhost:9998 --by status --every 5s
   tallyline count orders.jsonl --by customer.address.country --output csv
   tallyline count - --by status --output spark < orders.jsonl
+  tallyline count tcp://shop-1:9998 tcp://shop-2:9998 --by status
 
 Exit status: 0 done or drained, 1 failure while running, 2 wrong usage, 3 the ledger does not
 balance, 130 a second Ctrl-C. The first Ctrl-C counts what was received and prints it.";
@@ -89,8 +90,10 @@ Examples:
 /// `tallyline count`.
 #[derive(Args, Clone, Debug)]
 pub struct CountArgs {
-    /// Where the lines come from: tcp://HOST:PORT, a file, or - for standard input.
-    pub source: String,
+    /// Where the lines come from: tcp://HOST:PORT, a file, or - for standard input; several are
+    /// counted together.
+    #[arg(required = true, value_name = "SOURCE")]
+    pub sources: Vec<String>,
 
     /// What to count by: the path of a string, number, boolean or null in each record.
     #[arg(long, value_name = "PATH", value_parser = key_path)]
@@ -166,6 +169,10 @@ pub struct StreamArgs {
     /// How long to keep trying for the first connection.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     pub connect_wait: Duration,
+
+    /// End at the first source that fails, instead of going on with the others.
+    #[arg(long)]
+    pub fail_fast: bool,
 
     /// The longest line; a longer one is skipped and counted as oversize.
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = size)]

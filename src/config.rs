@@ -22,6 +22,7 @@ pub fn settings(args: &CountArgs) -> Settings {
     let mut settings = with_machine(args.by.clone(), &args.machine, &args.output);
     settings.every_nanos = nanos(args.stream.every);
     settings.line_bytes_max = args.stream.max_line;
+    settings.fail_fast = args.stream.fail_fast;
     settings
 }
 
@@ -78,6 +79,25 @@ pub enum Whole {
     Yes,
     /// The first ones, in order.
     No,
+}
+
+/// Opens the sources of one run.
+///
+/// # Errors
+/// If standard input is named twice (usage), or what [`open_source`] answers for the first of them
+/// that cannot be opened.
+pub fn open_sources(
+    names: &[String],
+    stream: &StreamArgs,
+    whole: Whole,
+) -> Result<Vec<Box<dyn Source>>, Error> {
+    if names.iter().filter(|name| *name == "-").count() > 1 {
+        return Err(Error::Usage(
+            "source -: named twice, but there is one standard input; name it once".to_owned(),
+        ));
+    }
+    let sources = names.iter().map(|name| open_source(name, stream, whole));
+    sources.collect()
 }
 
 /// Opens a source.

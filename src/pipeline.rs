@@ -13,6 +13,7 @@ use crate::chunk::Pool;
 use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::error::Error;
+use crate::framers::tail_bytes_max;
 use crate::hash::KeyHasher;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
@@ -23,7 +24,7 @@ use crate::record::{KeyPath, RecordParser};
 use crate::sample::{self, Sampler};
 use crate::shard::{Closed, Shard};
 use crate::sink::Sink;
-use crate::source::Source;
+use crate::source::{Source, Streams};
 use crate::summary::Summary;
 use crate::thread::{ThreadSleeper, spawn};
 
@@ -56,6 +57,8 @@ pub struct Settings {
     pub top: Option<usize>,
     /// Whether reports carry latencies.
     pub stats: bool,
+    /// Whether the first source that fails ends the run.
+    pub fail_fast: bool,
 }
 
 impl Settings {
@@ -74,25 +77,47 @@ impl Settings {
             keys_max: 1_000_000,
             top: None,
             stats: false,
+            fail_fast: false,
         }
     }
 
-    /// The least that `pool_bytes` may be: a longest line that is being read, the next one's
-    /// beginning, and a chunk for each parser.
-    pub fn pool_bytes_min(&self) -> usize {
-        2 * self.chunk_bytes.max(self.line_bytes_max + 1) + self.parsers * self.chunk_bytes
+    /// The least that `pool_bytes` may be: each source in the middle of a longest line, one of all
+    /// connections too while another is read, the chunk that the next line begins in, and a chunk
+    /// for each parser.
+    pub fn pool_bytes_min(&self, streams: Streams) -> usize {
+        let long_lines = 1 + streams.sources + 2 * streams.connections.min(1);
+        long_lines * self.long_line_bytes() + self.parsers * self.chunk_bytes
+    }
+
+    /// How many connections may keep a chunk of the pool for an unfinished long line.
+    fn long_connections_max(&self, streams: Streams) -> usize {
+        let spare = self
+            .pool_bytes
+            .saturating_sub(self.parsers * self.chunk_bytes);
+        (spare / self.long_line_bytes()).saturating_sub(2 + streams.sources)
+    }
+
+    /// A chunk that a longest line fits into.
+    fn long_line_bytes(&self) -> usize {
+        self.chunk_bytes.max(self.line_bytes_max + 1)
     }
 
     /// An upper bound of the memory that input can make the pipeline use, in bytes, with all keys
     /// as long as `key_bytes`: what `-v` prints.
-    pub fn memory_bytes_max(&self, key_bytes: u64) -> u64 {
+    pub fn memory_bytes_max(&self, streams: Streams, key_bytes: u64) -> u64 {
         let block = ENTRIES_MAX * BLOCK_ENTRY_BYTES + 2 * KEY_BYTES_MAX + self.line_bytes_max;
         let blocks = self.parsers * self.shards * (BLOCKS_MAX + 1) * block;
         let parsers = self.parsers * (PARSER_BYTES_PER_LINE_BYTE * self.line_bytes_max);
-        let fixed = self.pool_bytes + blocks + parsers + PROGRAM_BYTES;
+        let tail = tail_bytes_max(self.chunk_bytes) + STREAM_BYTES;
+        // A stream that is alone is never parked.
+        let tails = (streams.sources + streams.connections - 1) * tail;
+        let fixed = self.pool_bytes + tails + blocks + parsers + PROGRAM_BYTES;
         fixed as u64 + self.keys_max * (key_bytes + KEY_BYTES)
     }
 }
+
+/// What a stream costs beside its unfinished line: its slot, its source, its name.
+const STREAM_BYTES: usize = 1024;
 
 /// Shards when nobody says how many: combined pairs are few, so one serves several parsers.
 pub fn default_shards(parsers: usize) -> usize {
@@ -141,7 +166,7 @@ impl Pipeline {
         assert!(!sources.is_empty(), "a pipeline needs a source");
         assert!(settings.parsers > 0 && settings.shards > 0, "{settings:?}");
         assert!(settings.every_nanos > 0, "{settings:?}");
-        let least = settings.pool_bytes_min() + (sources.len() - 1) * settings.chunk_bytes;
+        let least = settings.pool_bytes_min(Streams::of(&sources));
         if settings.pool_bytes < least {
             return Err(Error::Usage(format!(
                 "--pool-bytes {}: too small for these lines, chunks and parsers; give at least {least}",
@@ -178,6 +203,8 @@ impl Pipeline {
             pool_bytes,
             ..
         } = self.settings;
+        let streams = Streams::of(&self.sources);
+        let long_connections_max = self.settings.long_connections_max(streams);
         let chunks_max = (pool_bytes / chunk_bytes / parsers).clamp(1, LANE_CHUNKS_MAX);
         let lanes: Vec<Arc<Lane>> = (0..parsers)
             .map(|_| Arc::new(Lane::new(chunks_max)))
@@ -247,6 +274,8 @@ impl Pipeline {
                 every_nanos: self.settings.every_nanos,
                 line_bytes_max: self.settings.line_bytes_max,
                 send_bytes: chunk_bytes / 2,
+                long_connections_max,
+                fail_fast: self.settings.fail_fast,
             },
             self.poll,
         );

@@ -19,6 +19,9 @@ use crate::sink::text;
 /// Chunks are taken one at a time; a few more let a long line grow.
 const CHUNK_BYTES: usize = 256 * 1024;
 
+/// Connections that may be in the middle of a long line at once.
+const LONG_CONNECTIONS_MAX: usize = 8;
+
 /// The rule above and below a batch's time, as `pprint()` draws it.
 const RULE: &str = "-------------------------------------------";
 
@@ -28,7 +31,8 @@ pub(super) fn run(args: &TapArgs) -> Result<(), Error> {
     let stop = poll.stop();
     drain_on_signals(stop.clone())?;
     let line_bytes_max = args.stream.max_line;
-    let pool_bytes = 2 * CHUNK_BYTES.max(line_bytes_max + 1) + CHUNK_BYTES;
+    let long_lines = 2 + LONG_CONNECTIONS_MAX;
+    let pool_bytes = long_lines * CHUNK_BYTES.max(line_bytes_max + 1) + CHUNK_BYTES;
     let tap = Tap::new(
         io::stdout(),
         args.lines,
@@ -46,6 +50,8 @@ pub(super) fn run(args: &TapArgs) -> Result<(), Error> {
             every_nanos: config::nanos(args.stream.every),
             line_bytes_max,
             send_bytes: CHUNK_BYTES / 2,
+            long_connections_max: LONG_CONNECTIONS_MAX,
+            fail_fast: true,
         },
         poll,
     );

@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use tallyline::pipeline::Settings;
 use tallyline::record::KeyPath;
 use tallyline::sink::text;
+use tallyline::source::Streams;
 
 use crate::support::{JsonTally, Running, tallyline};
 
@@ -51,7 +52,7 @@ fn bound(parsers: usize) -> u64 {
         keys_max: KEYS_MAX,
         ..Settings::new(KeyPath::parse("status").unwrap())
     };
-    settings.memory_bytes_max(32)
+    settings.memory_bytes_max(Streams::ONE, 32)
 }
 
 /// The most memory the process ever had resident, in bytes.

@@ -7,6 +7,7 @@ mod support;
 mod pipeline;
 mod goldens;
 mod house;
+mod sources;
 mod sockets;
 mod backpressure;
 mod signals;
