@@ -57,9 +57,12 @@ pub enum Command {
 
 const COUNT_EXAMPLES: &str = "\
 Sources:
-  tcp://HOST:PORT   connect to a server that sends lines; reconnect when it closes
-  -                 standard input
-  FILE              read to its end
+  tcp://HOST:PORT         connect to a server that sends lines; reconnect when it closes
+  tcp-listen://ADDR:PORT  accept any number of producers that send lines
+  unix://PATH             as tcp://, over a Unix socket
+  unix-listen://PATH      as tcp-listen://, over a Unix socket
+  -                       standard input
+  FILE                    read to its end
 
 Key paths:
   status                      a member of the record
@@ -73,6 +76,7 @@ Examples:
   tallyline count orders.jsonl --by customer.address.country --output csv
   tallyline count - --by status --output spark < orders.jsonl
   tallyline count tcp://shop-1:9998 tcp://shop-2:9998 --by status
+  tallyline count tcp-listen://127.0.0.1:9998 --by status
 
 Exit status: 0 done or drained, 1 failure while running, 2 wrong usage, 3 the ledger does not
 balance, 130 a second Ctrl-C. The first Ctrl-C counts what was received and prints it.";
@@ -90,8 +94,8 @@ Examples:
 /// `tallyline count`.
 #[derive(Args, Clone, Debug)]
 pub struct CountArgs {
-    /// Where the lines come from: tcp://HOST:PORT, a file, or - for standard input; several are
-    /// counted together.
+    /// Where the lines come from: tcp://HOST:PORT, a file, - for standard input and others, see
+    /// below; several are counted together.
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
 
@@ -115,7 +119,7 @@ pub struct CountArgs {
 /// `tallyline tap`.
 #[derive(Args, Clone, Debug)]
 pub struct TapArgs {
-    /// Where the lines come from: tcp://HOST:PORT, a file, or - for standard input.
+    /// Where the lines come from: tcp://HOST:PORT, a file, - for standard input; see count --help.
     pub source: String,
 
     /// How many lines of each batch are shown.
@@ -162,13 +166,17 @@ pub struct StreamArgs {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = interval)]
     pub every: Duration,
 
-    /// What to do when a TCP server closes the connection.
+    /// What to do when a server (tcp://, unix://) closes the connection.
     #[arg(long, value_name = "WHAT", default_value = "reconnect")]
     pub on_close: OnClose,
 
     /// How long to keep trying for the first connection.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     pub connect_wait: Duration,
+
+    /// Producers connected to one tcp-listen:// or unix-listen:// at once; the next is refused.
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = connections)]
+    pub max_connections: usize,
 
     /// End at the first source that fails, instead of going on with the others.
     #[arg(long)]
@@ -282,6 +290,12 @@ fn threads(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|number| (1..=256).contains(number));
     number.ok_or_else(|| "give a number from 1 to 256".to_owned())
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok();
+    let number = number.filter(|number| (1..=1_000_000).contains(number));
+    number.ok_or_else(|| "give a number from 1 to 1000000".to_owned())
 }
 
 fn top(text: &str) -> Result<Top, String> {

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::pipeline::{Settings, default_shards};
 use crate::record::KeyPath;
 use crate::sink::SinkOptions;
-use crate::source::{FileSource, Source, TcpOptions, TcpSource};
+use crate::source::{Address, Client, ClientOptions, FileSource, Listener, Source};
 
 /// A `Duration` as the pipeline counts time.
 pub fn nanos(duration: Duration) -> u64 {
@@ -113,15 +113,12 @@ pub fn open_source(
         return Ok(Box::new(FileSource::stdin()?));
     }
     match name.split_once("://") {
-        Some(("tcp", address)) => {
-            let options = TcpOptions {
-                on_close: stream.on_close,
-                connect_wait: stream.connect_wait,
-            };
-            Ok(Box::new(TcpSource::connect(name, address, options)?))
-        }
+        Some(("tcp", address)) => connect(name, Address::tcp(name, address)?, stream),
+        Some(("unix", path)) => connect(name, Address::unix(name, path)?, stream),
+        Some(("tcp-listen", address)) => listen(name, &Address::tcp_listen(name, address)?, stream),
+        Some(("unix-listen", path)) => listen(name, &Address::unix(name, path)?, stream),
         Some((scheme, _)) if is_scheme(scheme) => Err(Error::Usage(format!(
-            "source {name}: {scheme}:// is not known here; give tcp://HOST:PORT, a file, or - for standard input"
+            "source {name}: {scheme}:// is not known here; give tcp://HOST:PORT, tcp-listen://ADDR:PORT, unix://PATH, unix-listen://PATH, a file, or - for standard input"
         ))),
         _ if name.is_empty() => Err(Error::Usage(
             "source '': the name is empty; give tcp://HOST:PORT, a file, or - for standard input"
@@ -130,6 +127,22 @@ pub fn open_source(
         _ if whole == Whole::Yes => Ok(Box::new(FileSource::open(name)?.in_extents()?)),
         _ => Ok(Box::new(FileSource::open(name)?)),
     }
+}
+
+fn connect(name: &str, address: Address, stream: &StreamArgs) -> Result<Box<dyn Source>, Error> {
+    let options = ClientOptions {
+        on_close: stream.on_close,
+        connect_wait: stream.connect_wait,
+    };
+    Ok(Box::new(Client::connect(name, address, options)?))
+}
+
+fn listen(name: &str, address: &Address, stream: &StreamArgs) -> Result<Box<dyn Source>, Error> {
+    Ok(Box::new(Listener::bind(
+        name,
+        address,
+        stream.max_connections,
+    )?))
 }
 
 /// Whether this can be the scheme of an address, rather than the beginning of a strange file name.

@@ -110,7 +110,7 @@ impl Settings {
         let parsers = self.parsers * (PARSER_BYTES_PER_LINE_BYTE * self.line_bytes_max);
         let tail = tail_bytes_max(self.chunk_bytes) + STREAM_BYTES;
         // A stream that is alone is never parked.
-        let tails = (streams.sources + streams.connections - 1) * tail;
+        let tails = (streams.sources + streams.connections).saturating_sub(1) * tail;
         let fixed = self.pool_bytes + tails + blocks + parsers + PROGRAM_BYTES;
         fixed as u64 + self.keys_max * (key_bytes + KEY_BYTES)
     }

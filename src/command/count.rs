@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cli::{CountArgs, Voice};
 use crate::clock::SystemClock;
-use crate::command::{drain_on_signals, print_summary};
+use crate::command::{drain_on_signals, print_summary, say, where_listening};
 use crate::config::{self, Whole};
 use crate::error::Error;
 use crate::pipeline::{KEY_BYTES, Pipeline, Settings};
@@ -41,8 +41,10 @@ pub(super) fn count(
         text::bytes(settings.memory_bytes_max(streams, 0) - settings.keys_max * KEY_BYTES),
         text::bytes(KEY_BYTES),
     );
+    let listening = where_listening(&sources);
     let pipeline = Pipeline::new(settings, sources, vec![sink], Arc::new(SystemClock))?;
     drain_on_signals(pipeline.stop())?;
+    say(voice, &listening);
     let (summary, result) = pipeline.run()?;
     let is_unread = result.as_ref().is_err_and(Error::is_closed_pipe);
     if !voice.quiet && !is_unread {

@@ -4,14 +4,18 @@
 //! has nothing says so, and mio's poll (or [`Source::wake_at`]) tells when to ask again. What a
 //! source can replay after a crash stands at the head of its own file.
 
+mod client;
 mod file;
+mod listen;
 mod script;
-mod tcp;
+mod socket;
 
+pub use client::{Client, ClientOptions, OnClose};
 pub use file::FileSource;
 pub(crate) use file::failed;
+pub use listen::Listener;
 pub use script::{Script, ScriptEvent};
-pub use tcp::{OnClose, TcpOptions, TcpSource};
+pub use socket::Address;
 
 use std::fmt;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ mod goldens;
 mod house;
 mod sources;
 mod sockets;
+mod producers;
 mod backpressure;
 mod signals;
 mod cli;
