@@ -4,6 +4,7 @@
 //! world, in [`config`](crate::config). Whatever is wrong becomes one line that names the flag, its
 //! value and the remedy.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -59,6 +60,7 @@ const COUNT_EXAMPLES: &str = "\
 Sources:
   tcp://HOST:PORT         connect to a server that sends lines; reconnect when it closes
   tcp-listen://ADDR:PORT  accept any number of producers that send lines
+  tls://, tls-listen://   the same over TLS, in a build with the feature tls
   unix://PATH             as tcp://, over a Unix socket
   unix-listen://PATH      as tcp-listen://, over a Unix socket
   -                       standard input
@@ -178,6 +180,10 @@ pub struct StreamArgs {
     #[arg(long, value_name = "N", default_value = "1024", value_parser = connections)]
     pub max_connections: usize,
 
+    /// Certificates and keys of tls:// and tls-listen://.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+
     /// End at the first source that fails, instead of going on with the others.
     #[arg(long)]
     pub fail_fast: bool,
@@ -185,6 +191,26 @@ pub struct StreamArgs {
     /// The longest line; a longer one is skipped and counted as oversize.
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = size)]
     pub max_line: usize,
+}
+
+/// Certificates and keys of `tls://` and `tls-listen://`, files in PEM format.
+#[derive(Args, Clone, Debug)]
+pub struct TlsArgs {
+    /// Our certificate: needed for tls-listen://, shown to a server of tls:// that asks for one.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of our certificate.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// The authority that servers of tls:// must be certified by. [default: whom the system trusts]
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+
+    /// The authority that producers at tls-listen:// must be certified by. [default: none asked]
+    #[arg(long, value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
 }
 
 /// What is printed.

@@ -117,6 +117,8 @@ pub fn open_source(
         Some(("unix", path)) => connect(name, Address::unix(name, path)?, stream),
         Some(("tcp-listen", address)) => listen(name, &Address::tcp_listen(name, address)?, stream),
         Some(("unix-listen", path)) => listen(name, &Address::unix(name, path)?, stream),
+        Some(("tls", address)) => tls::connect(name, address, stream),
+        Some(("tls-listen", address)) => tls::listen(name, address, stream),
         Some((scheme, _)) if is_scheme(scheme) => Err(Error::Usage(format!(
             "source {name}: {scheme}:// is not known here; give tcp://HOST:PORT, tcp-listen://ADDR:PORT, unix://PATH, unix-listen://PATH, a file, or - for standard input"
         ))),
@@ -143,6 +145,59 @@ fn listen(name: &str, address: &Address, stream: &StreamArgs) -> Result<Box<dyn 
         address,
         stream.max_connections,
     )?))
+}
+
+/// Sources over TLS.
+#[cfg(feature = "tls")]
+mod tls {
+    use super::*;
+    use crate::source::{TlsClient, TlsFiles, TlsServer};
+
+    pub(super) fn connect(
+        name: &str,
+        address: &str,
+        stream: &StreamArgs,
+    ) -> Result<Box<dyn Source>, Error> {
+        // Checked as any address is.
+        Address::tcp(name, address)?;
+        let client = TlsClient::new(&files(stream))?;
+        super::connect(name, Address::Tls(address.to_owned(), client), stream)
+    }
+
+    pub(super) fn listen(
+        name: &str,
+        address: &str,
+        stream: &StreamArgs,
+    ) -> Result<Box<dyn Source>, Error> {
+        let address = Address::tcp_listen(name, address)?;
+        let server = TlsServer::new(name, &files(stream))?;
+        let listener = Listener::bind(name, &address, stream.max_connections)?;
+        Ok(Box::new(listener.with_tls(server)))
+    }
+
+    fn files(stream: &StreamArgs) -> TlsFiles {
+        let args = stream.tls.clone();
+        TlsFiles {
+            cert: args.tls_cert,
+            key: args.tls_key,
+            ca: args.tls_ca,
+            client_ca: args.tls_client_ca,
+        }
+    }
+}
+
+/// What a build without TLS says to sources over it.
+#[cfg(not(feature = "tls"))]
+mod tls {
+    use super::*;
+
+    pub(super) fn connect(name: &str, _: &str, _: &StreamArgs) -> Result<Box<dyn Source>, Error> {
+        Err(Error::Usage(format!(
+            "source {name}: this build has no TLS; build it with --features tls"
+        )))
+    }
+
+    pub(super) use connect as listen;
 }
 
 /// Whether this can be the scheme of an address, rather than the beginning of a strange file name.

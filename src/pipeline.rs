@@ -111,7 +111,7 @@ impl Settings {
         let tail = tail_bytes_max(self.chunk_bytes) + STREAM_BYTES;
         // A stream that is alone is never parked.
         let tails = (streams.sources + streams.connections).saturating_sub(1) * tail;
-        let fixed = self.pool_bytes + tails + blocks + parsers + PROGRAM_BYTES;
+        let fixed = self.pool_bytes + streams.own_bytes + tails + blocks + parsers + PROGRAM_BYTES;
         fixed as u64 + self.keys_max * (key_bytes + KEY_BYTES)
     }
 }

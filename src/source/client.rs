@@ -1,4 +1,4 @@
-//! `tcp://HOST:PORT`, `unix://PATH`: a client of a server that sends lines, as Spark's
+//! `tcp://HOST:PORT`, `unix://PATH`, `tls://HOST:PORT`: a client of a server that sends lines, as Spark's
 //! `socketTextStream` is.
 //!
 //! A socket cannot replay: what was read and not yet printed is lost with the process, and what the
@@ -216,6 +216,10 @@ fn cannot_connect(name: &str, address: &Address, error: &io::Error) -> Error {
         }
         io::ErrorKind::ConnectionRefused => {
             "start the server first, or wait for it with --connect-wait 30s"
+        }
+        // It says all there is to say.
+        io::ErrorKind::InvalidData => {
+            return Error::Source(format!("cannot connect to {name}: {}", reason(error)));
         }
         io::ErrorKind::TimedOut => "check the host, the port and the firewall in between",
         _ => "check the host's name and the network",

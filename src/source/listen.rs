@@ -1,4 +1,4 @@
-//! `tcp-listen://ADDR:PORT`, `unix-listen://PATH`: any number of producers that connect and send.
+//! `tcp-listen://ADDR:PORT`, `unix-listen://PATH`, `tls-listen://ADDR:PORT`: any number of producers that connect and send.
 //!
 //! The [`Listener`] hands every producer that connects over to the reader as a stream of its own, up
 //! to a number at once; one more is refused: its connection is closed, and that is told. A producer
@@ -13,6 +13,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use mio::Interest;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -20,6 +21,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::clock::Timestamp;
 use crate::error::{Error, reason};
 use crate::source::socket::{Address, Socket};
+#[cfg(feature = "tls")]
+use crate::source::tls::{self, TlsServer, TlsStream};
 use crate::source::{Read, Readiness, Source};
 
 /// Descriptors that the program needs beside those of producers.
@@ -42,9 +45,10 @@ pub struct Listener {
     /// That of a Unix socket; removed with the listener.
     _file: Option<SocketFile>,
     connections_max: usize,
-    /// Held by every connection too.
-    seat: Arc<()>,
-    refusals: Refusals,
+    /// Held by every connection too: so many are taken.
+    refusals: Arc<Refusals>,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsServer>,
     wake_at: Option<Timestamp>,
 }
 
@@ -60,11 +64,16 @@ impl Listener {
     ///
     /// # Errors
     /// If that is not possible, or so many are not (usage).
+    ///
+    /// # Panics
+    /// If the address is that of a server to connect to over TLS; see `with_tls`.
     pub fn bind(name: &str, address: &Address, connections_max: usize) -> Result<Listener, Error> {
         let failed = |error: io::Error| cannot_listen(name, &error);
         allow_descriptors(connections_max)?;
         let (mut name_bound, mut file) = (name.to_owned(), None);
         let socket = match address {
+            #[cfg(feature = "tls")]
+            Address::Tls(..) => panic!("{address:?} is not to be listened at"),
             Address::Tcp(address_and_port) => {
                 let listener = TcpListener::bind(address_and_port).map_err(failed)?;
                 listener.set_nonblocking(true).map_err(failed)?;
@@ -87,10 +96,20 @@ impl Listener {
             socket,
             _file: file,
             connections_max,
-            seat: Arc::default(),
-            refusals: Refusals::default(),
+            refusals: Arc::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
             wake_at: None,
         })
+    }
+
+    /// Has producers speak TLS.
+    #[cfg(feature = "tls")]
+    pub fn with_tls(self, server: TlsServer) -> Listener {
+        Listener {
+            tls: Some(server),
+            ..self
+        }
     }
 
     /// The next producer that has connected, and where it comes from.
@@ -98,6 +117,11 @@ impl Listener {
         match &self.socket {
             Listening::Tcp(listener) => {
                 let (stream, peer) = listener.accept()?;
+                #[cfg(feature = "tls")]
+                if let Some(server) = &self.tls {
+                    let stream = TlsStream::accept(server, stream)?;
+                    return Ok((Socket::tls(stream)?, peer.to_string()));
+                }
                 Ok((Socket::tcp(stream)?, peer.to_string()))
             }
             Listening::Unix(listener) => {
@@ -109,7 +133,7 @@ impl Listener {
 
     fn is_full(&self) -> bool {
         // The listener itself holds one.
-        Arc::strong_count(&self.seat) > self.connections_max
+        Arc::strong_count(&self.refusals) > self.connections_max
     }
 }
 
@@ -140,9 +164,10 @@ impl Source for Listener {
                 Ok((socket, peer)) => {
                     tracing::info!("{}: {peer} has connected", self.name);
                     return Read::Connection(Box::new(Connection {
-                        name: format!("{} from {peer}", self.name),
+                        name: self.name.clone(),
+                        peer,
                         socket: Some(socket),
-                        _seat: Arc::clone(&self.seat),
+                        refusals: Arc::clone(&self.refusals),
                     }));
                 }
                 Err(error) => match error.kind() {
@@ -169,37 +194,49 @@ impl Source for Listener {
     fn connections_max(&self) -> usize {
         self.connections_max
     }
+
+    #[cfg(feature = "tls")]
+    fn own_bytes_max(&self) -> usize {
+        match self.tls {
+            Some(_) => self.connections_max * tls::CONNECTION_BYTES,
+            None => 0,
+        }
+    }
 }
 
-/// Says who was refused and why, but not every time.
+/// Says who was refused and why, but not every time. Written by the reader's thread alone.
 #[derive(Debug, Default)]
 struct Refusals {
-    silent_until: Timestamp,
-    unsaid: u64,
+    silent_until_nanos: AtomicI64,
+    unsaid: AtomicU64,
 }
 
 impl Refusals {
-    fn tell(&mut self, name: &str, peer: &str, why: &str, now: Timestamp) {
-        if now < self.silent_until {
-            self.unsaid += 1;
+    fn tell(&self, name: &str, peer: &str, why: &str, now: Timestamp) {
+        // Relaxed: no other thread reads or writes them.
+        if now.as_nanos() < self.silent_until_nanos.load(Ordering::Relaxed) {
+            self.unsaid.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        match std::mem::take(&mut self.unsaid) {
+        match self.unsaid.swap(0, Ordering::Relaxed) {
             0 => tracing::warn!("{name}: refused {peer}: {why}"),
             more => tracing::warn!("{name}: refused {peer}, and {more} before: {why}"),
         }
-        self.silent_until = now.plus_nanos(SILENCE_NANOS);
+        let until = now.plus_nanos(SILENCE_NANOS).as_nanos();
+        self.silent_until_nanos.store(until, Ordering::Relaxed);
     }
 }
 
 /// A producer that has connected.
 #[derive(Debug)]
 struct Connection {
+    /// The listener's.
     name: String,
+    peer: String,
     /// None: it has ended.
     socket: Option<Socket>,
-    /// Given back when the reader forgets the connection.
-    _seat: Arc<()>,
+    /// Its place is free again when the reader has forgotten it.
+    refusals: Arc<Refusals>,
 }
 
 impl Source for Connection {
@@ -214,19 +251,24 @@ impl Source for Connection {
         }
     }
 
-    fn read(&mut self, space: &mut [u8], _: &Readiness<'_>, _: Timestamp) -> Read {
+    fn read(&mut self, space: &mut [u8], _: &Readiness<'_>, now: Timestamp) -> Read {
         let Some(socket) = &mut self.socket else {
             return Read::Finished;
         };
         let torn = match socket.read(space) {
             Ok(0) => {
-                tracing::info!("{}: closed", self.name);
+                tracing::info!("{}: {} has closed", self.name, self.peer);
                 false
             }
             Ok(count) => return Read::Bytes(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Read::Nothing,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.refusals
+                    .tell(&self.name, &self.peer, &reason(&error), now);
+                true
+            }
             Err(error) => {
-                tracing::info!("{}: lost: {}", self.name, reason(&error));
+                tracing::info!("{}: lost {}: {}", self.name, self.peer, reason(&error));
                 true
             }
         };

@@ -9,6 +9,8 @@ mod file;
 mod listen;
 mod script;
 mod socket;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use client::{Client, ClientOptions, OnClose};
 pub use file::FileSource;
@@ -16,6 +18,8 @@ pub(crate) use file::failed;
 pub use listen::Listener;
 pub use script::{Script, ScriptEvent};
 pub use socket::Address;
+#[cfg(feature = "tls")]
+pub use tls::{TlsClient, TlsFiles, TlsServer};
 
 use std::fmt;
 use std::sync::Arc;
@@ -84,6 +88,11 @@ pub trait Source: Send {
     fn connections_max(&self) -> usize {
         0
     }
+
+    /// Memory that it and its connections keep at the most, beside unfinished lines.
+    fn own_bytes_max(&self) -> usize {
+        0
+    }
 }
 
 /// Its name.
@@ -100,6 +109,8 @@ pub struct Streams {
     pub sources: usize,
     /// Connections of the others.
     pub connections: usize,
+    /// Memory that all of them keep for themselves.
+    pub own_bytes: usize,
 }
 
 impl Streams {
@@ -107,6 +118,7 @@ impl Streams {
     pub const ONE: Streams = Streams {
         sources: 1,
         connections: 0,
+        own_bytes: 0,
     };
 
     /// Those of `sources`.
@@ -115,6 +127,7 @@ impl Streams {
         Streams {
             sources: connections.clone().filter(|&max| max == 0).count(),
             connections: connections.sum(),
+            own_bytes: sources.iter().map(|source| source.own_bytes_max()).sum(),
         }
     }
 }

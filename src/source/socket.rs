@@ -11,6 +11,8 @@ use rustix::net::sockopt;
 
 use crate::error::Error;
 use crate::source::Readiness;
+#[cfg(feature = "tls")]
+use crate::source::tls::{TlsClient, TlsStream};
 
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,10 +21,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 
 /// Where a socket leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Address {
     /// `HOST:PORT`.
     Tcp(String),
+    /// `HOST:PORT` of a server that speaks TLS.
+    #[cfg(feature = "tls")]
+    Tls(String, TlsClient),
     /// The path of a Unix socket.
     Unix(PathBuf),
 }
@@ -88,6 +93,8 @@ fn is_host_and_port(text: &str, port_min: u16) -> bool {
 pub(super) enum Socket {
     Tcp(mio::net::TcpStream),
     Unix(mio::net::UnixStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream>),
 }
 
 impl Socket {
@@ -99,6 +106,11 @@ impl Socket {
                 stream.set_nonblocking(true)?;
                 Socket::tcp(mio::net::TcpStream::from_std(stream))
             }
+            #[cfg(feature = "tls")]
+            Address::Tls(host_and_port, client) => {
+                let stream = connect_tcp(host_and_port)?;
+                Socket::tls(TlsStream::connect(client, host_and_port, stream)?)
+            }
             Address::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
                 stream.set_nonblocking(true)?;
@@ -107,11 +119,15 @@ impl Socket {
         }
     }
 
-    /// A TCP stream: a peer that died without a word is noticed by the system's keepalive probes.
     pub(super) fn tcp(stream: mio::net::TcpStream) -> io::Result<Socket> {
-        sockopt::set_socket_keepalive(&stream, true)?;
-        sockopt::set_tcp_keepidle(&stream, KEEPALIVE_IDLE)?;
+        keep_alive(&stream)?;
         Ok(Socket::Tcp(stream))
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn tls(stream: TlsStream) -> io::Result<Socket> {
+        keep_alive(stream.stream())?;
+        Ok(Socket::Tls(Box::new(stream)))
     }
 
     pub(super) fn register(&mut self, readiness: &Readiness<'_>) -> io::Result<()> {
@@ -119,6 +135,8 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => registry.register(stream, token, Interest::READABLE),
             Socket::Unix(stream) => registry.register(stream, token, Interest::READABLE),
+            #[cfg(feature = "tls")]
+            Socket::Tls(stream) => stream.register(readiness),
         }
     }
 
@@ -129,6 +147,8 @@ impl Socket {
             let result = match self {
                 Socket::Tcp(stream) => stream.read(space),
                 Socket::Unix(stream) => stream.read(space),
+                #[cfg(feature = "tls")]
+                Socket::Tls(stream) => stream.read(space),
             };
             match result {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -136,6 +156,12 @@ impl Socket {
             }
         }
     }
+}
+
+/// A peer that died without a word is noticed by the system's keepalive probes.
+fn keep_alive(stream: &mio::net::TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    Ok(sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?)
 }
 
 fn connect_tcp(host_and_port: &str) -> io::Result<TcpStream> {

@@ -230,6 +230,7 @@ fn two_hundred_unfinished_lines_stay_under_the_bound() {
     let streams = Streams {
         sources: 0,
         connections: PRODUCERS,
+        own_bytes: 0,
     };
     let bound = bound(1, streams);
     let printed = format!("memory at most {} with", text::bytes(bound));

@@ -10,6 +10,8 @@ mod house;
 mod sources;
 mod sockets;
 mod producers;
+#[cfg(feature = "tls")]
+mod tls;
 mod backpressure;
 mod signals;
 mod cli;
