@@ -19,7 +19,7 @@ use tallyline::key::KeyRef;
 use tallyline::pipeline::{Pipeline, Settings};
 use tallyline::record::KeyPath;
 use tallyline::sink::{BatchReport, Sink, TotalsReport};
-use tallyline::source::{FileSource, OnClose, Source, TcpOptions, TcpSource};
+use tallyline::source::{Address, Client, ClientOptions, FileSource, OnClose, Source};
 
 use common::{SEED, scaled, slow_group};
 
@@ -108,11 +108,11 @@ fn bench(criterion: &mut Criterion) {
                     |server| {
                         let address = server.local_addr().to_string();
                         let sending = thread::spawn(move || server.run());
-                        let options = TcpOptions {
+                        let options = ClientOptions {
                             on_close: OnClose::Exit,
-                            ..TcpOptions::default()
+                            ..ClientOptions::default()
                         };
-                        let source = TcpSource::connect("tcp", &address, options)
+                        let source = Client::connect("tcp", Address::Tcp(address), options)
                             .expect("the server listens");
                         count(Box::new(source), parsers, &expected);
                         let sent = sending.join().expect("no panic").expect("sent");

@@ -91,6 +91,8 @@ fn reader(bytes: Arc<[u8]>) -> Reader<Tally> {
         every_nanos: 5_000_000_000,
         line_bytes_max: LINE_BYTES_MAX,
         send_bytes: CHUNK_BYTES / 2,
+        long_connections_max: 0,
+        fail_fast: false,
     };
     Reader::new(parts, ReaderPoll::new().expect("a poll"))
 }

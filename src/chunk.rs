@@ -7,6 +7,7 @@
 //!
 //! Bound: the capacities of all chunks, lent or free, never add up to more than the pool's bytes.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
@@ -15,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::extent::Extent;
 
-/// Whole lines of one stream, all of one batch.
+/// Whole lines, all of one batch.
 #[derive(Debug, Default)]
 pub struct Chunk {
     /// The memory, always initialised; `0 <= len <= memory.len()`.
@@ -31,6 +32,8 @@ pub struct Chunk {
     pub oversize_heads: Vec<u8>,
     /// Instead of lines: where the parser reads them. The memory is then its buffer.
     pub extent: Option<Extent>,
+    /// The number of the source that the extent is of.
+    pub source: usize,
     /// Why the parser could not read all of the extent, on the way back.
     pub failure: Option<Error>,
     /// The lane it went down.
@@ -85,8 +88,9 @@ pub struct Pool {
     bytes_max: usize,
     /// Capacities of all chunks there are; `bytes <= bytes_max`.
     bytes: usize,
-    /// The first that came back with a chunk.
-    failure: Option<Error>,
+    /// What came back with chunks, each with the number of its source; no more than there are chunks
+    /// as long as the reader takes them before it sends others.
+    failures: VecDeque<(usize, Error)>,
 }
 
 impl Pool {
@@ -106,7 +110,7 @@ impl Pool {
             chunk_bytes,
             bytes_max,
             bytes: 0,
-            failure: None,
+            failures: VecDeque::new(),
         }
     }
 
@@ -119,7 +123,9 @@ impl Pool {
     pub fn reclaim(&mut self, mut each: impl FnMut(usize)) {
         while let Some(mut chunk) = self.returns.pop() {
             each(chunk.lane);
-            self.failure = self.failure.take().or(chunk.failure.take());
+            if let Some(failure) = chunk.failure.take() {
+                self.failures.push_back((chunk.source, failure));
+            }
             self.put(chunk);
         }
     }
@@ -170,14 +176,9 @@ impl Pool {
         true
     }
 
-    /// Whether an extent that has come back could not be read.
-    pub fn has_failure(&self) -> bool {
-        self.failure.is_some()
-    }
-
-    /// Why an extent that has come back could not be read, told once.
-    pub fn take_failure(&mut self) -> Option<Error> {
-        self.failure.take()
+    /// The number of a source of which an extent that has come back could not be read, and why.
+    pub fn take_failure(&mut self) -> Option<(usize, Error)> {
+        self.failures.pop_front()
     }
 
     /// Bytes of memory in all chunks there are.

@@ -69,9 +69,13 @@ pub enum Command {
 
 const COUNT_EXAMPLES: &str = "\
 Sources:
-  tcp://HOST:PORT   connect to a server that sends lines; reconnect when it closes
-  -                 standard input
-  FILE              read to its end
+  tcp://HOST:PORT         connect to a server that sends lines; reconnect when it closes
+  tcp-listen://ADDR:PORT  accept any number of producers that send lines
+  tls://, tls-listen://   the same over TLS, in a build with the feature tls
+  unix://PATH             as tcp://, over a Unix socket
+  unix-listen://PATH      as tcp-listen://, over a Unix socket
+  -                       standard input
+  FILE                    read to its end
 
 Key paths:
   status                      a member of the record
@@ -84,6 +88,8 @@ Examples:
   tallyline count tcp://localhost:9998 --by status --every 5s
   tallyline count orders.jsonl --by customer.address.country --output csv
   tallyline count - --by status --output spark < orders.jsonl
+  tallyline count tcp://shop-1:9998 tcp://shop-2:9998 --by status
+  tallyline count tcp-listen://127.0.0.1:9998 --by status
   tallyline count orders.jsonl --by status --max-malformed 1% --reject-file bad.jsonl
 
 Settings:
@@ -116,8 +122,10 @@ Exit status: 0 all is well, 2 something is wrong; then each fault is a line with
 /// `tallyline count`.
 #[derive(Args, Clone, Debug)]
 pub struct CountArgs {
-    /// Where the lines come from: tcp://HOST:PORT, a file, or - for standard input.
-    pub source: String,
+    /// Where the lines come from: tcp://HOST:PORT, a file, - for standard input and others; count --help
+    /// tells of all.
+    #[arg(id = "source", required = true, value_name = "SOURCE")]
+    pub sources: Vec<String>,
 
     /// What to count by: the path of a string, number, boolean or null in each record.
     #[arg(long, value_name = "PATH", value_parser = key_path)]
@@ -147,7 +155,8 @@ pub struct CountArgs {
 /// `tallyline tap`.
 #[derive(Args, Clone, Debug)]
 pub struct TapArgs {
-    /// Where the lines come from: tcp://HOST:PORT, a file, or - for standard input.
+    /// Where the lines come from: tcp://HOST:PORT, a file, - for standard input and others; count --help
+    /// tells of all.
     pub source: String,
 
     /// How many lines of each batch are shown.
@@ -228,13 +237,25 @@ pub struct StreamArgs {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = interval)]
     pub every: Duration,
 
-    /// What to do when a TCP server closes the connection.
+    /// What to do when a server (tcp://, unix://) closes the connection.
     #[arg(long, value_name = "WHAT", default_value = "reconnect")]
     pub on_close: OnClose,
 
     /// How long to keep trying for the first connection.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     pub connect_wait: Duration,
+
+    /// Producers connected to one tcp-listen:// or unix-listen:// at once; the next is refused.
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = number::<usize>(1..=1_000_000))]
+    pub max_connections: usize,
+
+    /// Certificates and keys of tls:// and tls-listen://.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+
+    /// End at the first source that fails, instead of going on with the others.
+    #[arg(long)]
+    pub fail_fast: bool,
 
     /// The longest line; a longer one is skipped and counted as oversize.
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = size)]
@@ -257,6 +278,26 @@ pub struct BadLineArgs {
     /// The length of the reject file at which it is renamed to FILE.1 and begun anew.
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = size)]
     pub reject_file_bytes: usize,
+}
+
+/// Certificates and keys of `tls://` and `tls-listen://`, files in PEM format.
+#[derive(Args, Clone, Debug)]
+pub struct TlsArgs {
+    /// Our certificate: needed for tls-listen://, shown to a server of tls:// that asks for one.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of our certificate.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// The authority that servers of tls:// must be certified by. [default: whom the system trusts]
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+
+    /// The authority that producers at tls-listen:// must be certified by. [default: none asked]
+    #[arg(long, value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
 }
 
 /// What is printed.

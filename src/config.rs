@@ -13,7 +13,7 @@ use crate::pipeline::{Settings, default_shards};
 use crate::record::KeyPath;
 use crate::reject::RejectOptions;
 use crate::sink::SinkOptions;
-use crate::source::{FileSource, Source, TcpOptions, TcpSource};
+use crate::source::{Address, Client, ClientOptions, FileSource, Listener, Source};
 
 /// A `Duration` as the pipeline counts time.
 pub fn nanos(duration: Duration) -> u64 {
@@ -30,6 +30,7 @@ pub fn settings(args: &CountArgs) -> Settings {
         path,
         bytes_max: args.bad.reject_file_bytes as u64,
     });
+    settings.fail_fast = args.stream.fail_fast;
     settings
 }
 
@@ -88,6 +89,25 @@ pub enum Whole {
     No,
 }
 
+/// Opens the sources of one run.
+///
+/// # Errors
+/// If standard input is named twice (usage), or what [`open_source`] answers for the first of them
+/// that cannot be opened.
+pub fn open_sources(
+    names: &[String],
+    stream: &StreamArgs,
+    whole: Whole,
+) -> Result<Vec<Box<dyn Source>>, Error> {
+    if names.iter().filter(|name| *name == "-").count() > 1 {
+        return Err(Error::Usage(
+            "source -: named twice, but there is one standard input; name it once".to_owned(),
+        ));
+    }
+    let sources = names.iter().map(|name| open_source(name, stream, whole));
+    sources.collect()
+}
+
 /// Opens a source.
 ///
 /// # Errors
@@ -101,15 +121,14 @@ pub fn open_source(
         return Ok(Box::new(FileSource::stdin()?));
     }
     match name.split_once("://") {
-        Some(("tcp", address)) => {
-            let options = TcpOptions {
-                on_close: stream.on_close,
-                connect_wait: stream.connect_wait,
-            };
-            Ok(Box::new(TcpSource::connect(name, address, options)?))
-        }
+        Some(("tcp", address)) => connect(name, Address::tcp(name, address)?, stream),
+        Some(("unix", path)) => connect(name, Address::unix(name, path)?, stream),
+        Some(("tcp-listen", address)) => listen(name, &Address::tcp_listen(name, address)?, stream),
+        Some(("unix-listen", path)) => listen(name, &Address::unix(name, path)?, stream),
+        Some(("tls", address)) => tls::connect(name, address, stream),
+        Some(("tls-listen", address)) => tls::listen(name, address, stream),
         Some((scheme, _)) if is_scheme(scheme) => Err(Error::Usage(format!(
-            "source {name}: {scheme}:// is not known here; give tcp://HOST:PORT, a file, or - for standard input"
+            "source {name}: {scheme}:// is not known here; give tcp://HOST:PORT, tcp-listen://ADDR:PORT, unix://PATH, unix-listen://PATH, a file, or - for standard input"
         ))),
         _ if name.is_empty() => Err(Error::Usage(
             "source '': the name is empty; give tcp://HOST:PORT, a file, or - for standard input"
@@ -139,6 +158,75 @@ pub fn check_reject_file(reject: &RejectOptions, source: &str) -> Result<(), Err
         value: reject.path.display().to_string(),
         remedy: "that is the source itself; name another file".to_owned(),
     })
+}
+
+fn connect(name: &str, address: Address, stream: &StreamArgs) -> Result<Box<dyn Source>, Error> {
+    let options = ClientOptions {
+        on_close: stream.on_close,
+        connect_wait: stream.connect_wait,
+    };
+    Ok(Box::new(Client::connect(name, address, options)?))
+}
+
+fn listen(name: &str, address: &Address, stream: &StreamArgs) -> Result<Box<dyn Source>, Error> {
+    Ok(Box::new(Listener::bind(
+        name,
+        address,
+        stream.max_connections,
+    )?))
+}
+
+/// Sources over TLS.
+#[cfg(feature = "tls")]
+mod tls {
+    use super::*;
+    use crate::source::{TlsClient, TlsFiles, TlsServer};
+
+    pub(super) fn connect(
+        name: &str,
+        address: &str,
+        stream: &StreamArgs,
+    ) -> Result<Box<dyn Source>, Error> {
+        // Checked as any address is.
+        Address::tcp(name, address)?;
+        let client = TlsClient::new(&files(stream))?;
+        super::connect(name, Address::Tls(address.to_owned(), client), stream)
+    }
+
+    pub(super) fn listen(
+        name: &str,
+        address: &str,
+        stream: &StreamArgs,
+    ) -> Result<Box<dyn Source>, Error> {
+        let address = Address::tcp_listen(name, address)?;
+        let server = TlsServer::new(name, &files(stream))?;
+        let listener = Listener::bind(name, &address, stream.max_connections)?;
+        Ok(Box::new(listener.with_tls(server)))
+    }
+
+    fn files(stream: &StreamArgs) -> TlsFiles {
+        let args = stream.tls.clone();
+        TlsFiles {
+            cert: args.tls_cert,
+            key: args.tls_key,
+            ca: args.tls_ca,
+            client_ca: args.tls_client_ca,
+        }
+    }
+}
+
+/// What a build without TLS says to sources over it.
+#[cfg(not(feature = "tls"))]
+mod tls {
+    use super::*;
+
+    pub(super) fn connect(name: &str, _: &str, _: &StreamArgs) -> Result<Box<dyn Source>, Error> {
+        Err(Error::Usage(format!(
+            "source {name}: this build has no TLS; build it with --features tls"
+        )))
+    }
+
+    pub(super) use connect as listen;
 }
 
 /// Whether this can be the scheme of an address, rather than the beginning of a strange file name.

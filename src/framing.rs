@@ -29,7 +29,39 @@ pub(crate) const OVERSIZE_HEAD_BYTES: usize = 256;
 /// of its memory.
 pub(crate) const HEADS_BYTES_MAX: usize = 16 * 1024;
 
-/// The framing state of one source.
+/// A stream's framing state while it has no chunk: its unfinished line, and what is known of it.
+#[derive(Debug)]
+pub struct Tail {
+    bytes: Vec<u8>,
+    /// As in [`Framer`].
+    skipping: Option<Vec<u8>>,
+    at_start: bool,
+}
+
+/// The state at the start of a stream.
+impl Default for Tail {
+    fn default() -> Tail {
+        Tail {
+            bytes: Vec::new(),
+            skipping: None,
+            at_start: true,
+        }
+    }
+}
+
+impl Tail {
+    /// Bytes of the unfinished line, those already skipped not among them.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there is an unfinished line.
+    pub fn is_line(&self) -> bool {
+        self.skipping.is_some() || !self.bytes.is_empty()
+    }
+}
+
+/// The framing state of a stream that is being read, and the chunk it is read into.
 #[derive(Debug)]
 pub struct Framer {
     line_bytes_max: usize,
@@ -39,10 +71,9 @@ pub struct Framer {
     held: usize,
     /// Whether bytes came since the chunk was begun: its `received` is set then.
     fresh: bool,
-    /// In the middle of a line that is too long: everything up to the next newline is dropped.
-    skipping: bool,
-    /// Where that line's head begins among the chunk's.
-    head: usize,
+    /// In the middle of a line that is too long, whose head this is: everything up to the next
+    /// newline is dropped.
+    skipping: Option<Vec<u8>>,
     /// Nothing of the stream was seen yet but, possibly, a part of a byte order mark.
     at_start: bool,
     /// The last line ended with its stream and lacks a newline: no byte may follow in this chunk.
@@ -59,8 +90,7 @@ impl Framer {
             cut: 0,
             held: 0,
             fresh: true,
-            skipping: false,
-            head: 0,
+            skipping: None,
             at_start: true,
             sealed: false,
         }
@@ -86,6 +116,21 @@ impl Framer {
         self.cut >= line_bytes || self.chunk.oversize_heads.len() >= HEADS_BYTES_MAX
     }
 
+    /// Bytes of whole lines in the chunk.
+    pub fn line_bytes(&self) -> usize {
+        self.cut
+    }
+
+    /// Whether the last line lacks its newline, so that nothing may follow it in this chunk.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
+    /// Bytes of memory in the chunk.
+    pub fn capacity(&self) -> usize {
+        self.chunk.capacity()
+    }
+
     /// Bytes of the unfinished line, those already skipped not among them.
     pub fn tail_bytes(&self) -> usize {
         self.filled - self.cut
@@ -93,13 +138,18 @@ impl Framer {
 
     /// Whether there is an unfinished line.
     pub fn has_tail(&self) -> bool {
-        self.skipping || self.filled > self.cut
+        self.skipping.is_some() || self.filled > self.cut
     }
 
     /// Keeps `count` bytes read into [`Framer::space`] through a [`Framer::take`], until
     /// [`Framer::advance`] takes note of them: they belong behind a boundary, the lines before it.
     pub fn hold(&mut self, count: usize) {
         self.held = count;
+    }
+
+    /// Whether bytes are held.
+    pub fn is_holding(&self) -> bool {
+        self.held > 0
     }
 
     /// Takes note of `count` bytes read into [`Framer::space`] at `now`, held or not.
@@ -119,13 +169,13 @@ impl Framer {
             // Bytes held back while they could be a byte order mark are looked at now.
             from = self.skip_byte_order_mark();
         }
-        if self.skipping {
+        if let Some(head) = self.skipping.take() {
             let Some(end) = memchr(b'\n', &self.chunk.memory_mut()[from..self.filled]) else {
+                self.skipping = Some(head);
                 self.filled = self.cut;
                 return;
             };
-            self.skipping = false;
-            self.chunk.oversize_lines += 1;
+            self.skipped(head);
             // Nothing but skipped bytes lies between `cut` and this newline.
             let (rest, cut) = (from + end + 1, self.cut);
             self.chunk.memory_mut().copy_within(rest..self.filled, cut);
@@ -154,12 +204,6 @@ impl Framer {
         }
         let cut = self.cut;
         next.memory_mut()[..moved].copy_from_slice(&self.chunk.memory_mut()[cut..cut + moved]);
-        if self.skipping {
-            // The head of the line being skipped belongs to the chunk in which the line ends.
-            let head = self.chunk.oversize_heads.drain(self.head..);
-            next.oversize_heads.extend(head);
-            self.head = 0;
-        }
         let mut full = std::mem::replace(&mut self.chunk, next);
         full.set_len(cut);
         self.filled = tail;
@@ -183,8 +227,8 @@ impl Framer {
     /// Returns whether there was one. What comes next is a new stream.
     pub fn finish(&mut self) -> bool {
         let had_tail = self.has_tail();
-        if std::mem::take(&mut self.skipping) {
-            self.chunk.oversize_lines += 1;
+        if let Some(head) = self.skipping.take() {
+            self.skipped(head);
             self.filled = self.cut;
         } else {
             self.sealed = self.cut < self.filled;
@@ -196,13 +240,32 @@ impl Framer {
 
     /// The stream broke off: its tail is no line. Returns whether a piece was thrown away.
     pub fn discard_tail(&mut self) -> bool {
-        let had_tail = self.has_tail();
-        if std::mem::take(&mut self.skipping) {
-            self.chunk.oversize_heads.truncate(self.head);
+        self.park().is_line()
+    }
+
+    /// Lets go of the stream, so that the chunk can serve another: its state, the unfinished line in
+    /// as much memory as it is long. Whole lines stay.
+    pub fn park(&mut self) -> Tail {
+        let (cut, filled) = (self.cut, self.filled);
+        self.filled = cut;
+        Tail {
+            bytes: self.chunk.memory_mut()[cut..filled].to_vec(),
+            skipping: self.skipping.take(),
+            at_start: std::mem::replace(&mut self.at_start, true),
         }
-        self.filled = self.cut;
-        self.at_start = true;
-        had_tail
+    }
+
+    /// Takes up a stream where it was parked, here or elsewhere.
+    ///
+    /// # Panics
+    /// If another stream has not been parked, or the unfinished line does not fit.
+    pub fn resume(&mut self, tail: Tail) {
+        assert!(!self.has_tail() && !self.sealed, "a chunk in use: {self:?}");
+        self.filled = self.cut + tail.bytes.len();
+        let place = self.cut..self.filled;
+        self.chunk.memory_mut()[place].copy_from_slice(&tail.bytes);
+        self.skipping = tail.skipping;
+        self.at_start = tail.at_start;
     }
 
     /// Gives the chunk back at the very end.
@@ -211,15 +274,17 @@ impl Framer {
     }
 
     fn begin_skipping(&mut self) {
-        self.skipping = true;
         let (cut, filled) = (self.cut, self.filled);
         let head = cut..filled.min(cut + OVERSIZE_HEAD_BYTES);
-        let mut heads = std::mem::take(&mut self.chunk.oversize_heads);
-        self.head = heads.len();
-        heads.extend_from_slice(&self.chunk.memory_mut()[head]);
-        heads.push(b'\n');
-        self.chunk.oversize_heads = heads;
+        self.skipping = Some(self.chunk.memory_mut()[head].to_vec());
         self.filled = self.cut;
+    }
+
+    /// A line that was skipped ends: the chunk in which it does tells of it.
+    fn skipped(&mut self, head: Vec<u8>) {
+        self.chunk.oversize_lines += 1;
+        self.chunk.oversize_heads.extend_from_slice(&head);
+        self.chunk.oversize_heads.push(b'\n');
     }
 
     /// Removes a byte order mark; returns from where on the bytes have not been looked at.

@@ -64,6 +64,7 @@ pub mod source;
 pub mod reader;
 pub mod chunk;
 pub mod framing;
+pub mod framers;
 pub mod extent;
 pub mod lane;
 pub mod lanes;

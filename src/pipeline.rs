@@ -14,6 +14,7 @@ use crate::chunk::Pool;
 use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::error::{Error, reason};
+use crate::framers::tail_bytes_max;
 use crate::framing::HEADS_BYTES_MAX;
 use crate::hash::KeyHasher;
 use crate::lane::Lane;
@@ -26,7 +27,7 @@ use crate::reject::{self, RejectFile, RejectOptions, Rejected};
 use crate::sample::{self, Sampler};
 use crate::shard::{Closed, Shard};
 use crate::sink::Sink;
-use crate::source::Source;
+use crate::source::{Source, Streams};
 use crate::summary::Summary;
 use crate::thread::{ThreadSleeper, spawn};
 use crate::tolerance::{Tolerance, Watch};
@@ -64,6 +65,8 @@ pub struct Settings {
     pub top: Option<usize>,
     /// Whether reports carry latencies.
     pub stats: bool,
+    /// Whether the first source that fails ends the run.
+    pub fail_fast: bool,
 }
 
 impl Settings {
@@ -84,21 +87,37 @@ impl Settings {
             reject: None,
             top: None,
             stats: false,
+            fail_fast: false,
         }
     }
 
-    /// The least that `pool_bytes` may be: a longest line that is being read, the next one's
-    /// beginning, and a chunk for each parser.
-    pub fn pool_bytes_min(&self) -> usize {
-        2 * self.chunk_bytes.max(self.line_bytes_max + 1) + self.parsers * self.chunk_bytes
+    /// The least that `pool_bytes` may be: each source in the middle of a longest line, one of all
+    /// connections too while another is read, the chunk that the next line begins in, and a chunk
+    /// for each parser.
+    pub fn pool_bytes_min(&self, streams: Streams) -> usize {
+        let long_lines = 1 + streams.sources + 2 * streams.connections.min(1);
+        long_lines * self.long_line_bytes() + self.parsers * self.chunk_bytes
     }
 
-    /// Whether the settings go together, for so many sources.
+    /// How many connections may keep a chunk of the pool for an unfinished long line.
+    fn long_connections_max(&self, streams: Streams) -> usize {
+        let spare = self
+            .pool_bytes
+            .saturating_sub(self.parsers * self.chunk_bytes);
+        (spare / self.long_line_bytes()).saturating_sub(2 + streams.sources)
+    }
+
+    /// A chunk that a longest line fits into.
+    fn long_line_bytes(&self) -> usize {
+        self.chunk_bytes.max(self.line_bytes_max + 1)
+    }
+
+    /// Whether the settings go together, for these sources.
     ///
     /// # Errors
     /// If the pool is too small.
-    pub fn check(&self, sources: usize) -> Result<(), Error> {
-        let least = self.pool_bytes_min() + sources.saturating_sub(1) * self.chunk_bytes;
+    pub fn check(&self, streams: Streams) -> Result<(), Error> {
+        let least = self.pool_bytes_min(streams);
         if self.pool_bytes >= least {
             return Ok(());
         }
@@ -111,7 +130,7 @@ impl Settings {
 
     /// An upper bound of the memory that input can make the pipeline use, in bytes, with all keys
     /// as long as `key_bytes`: what `-v` prints.
-    pub fn memory_bytes_max(&self, key_bytes: u64) -> u64 {
+    pub fn memory_bytes_max(&self, streams: Streams, key_bytes: u64) -> u64 {
         let block = ENTRIES_MAX * BLOCK_ENTRY_BYTES + 2 * KEY_BYTES_MAX + self.line_bytes_max;
         let blocks = self.parsers * self.shards * (BLOCKS_MAX + 1) * block;
         let parsers = self.parsers * (PARSER_BYTES_PER_LINE_BYTE * self.line_bytes_max);
@@ -121,10 +140,17 @@ impl Settings {
             Some(_) => self.parsers * (reject::BLOCKS_MAX + 1) * reject_block,
             None => 0,
         };
-        let fixed = self.pool_bytes + heads + blocks + parsers + rejects + PROGRAM_BYTES;
+        let tail = tail_bytes_max(self.chunk_bytes) + STREAM_BYTES;
+        // A stream that is alone is never parked.
+        let tails = (streams.sources + streams.connections).saturating_sub(1) * tail;
+        let buffers = heads + tails + blocks + parsers + rejects;
+        let fixed = self.pool_bytes + streams.own_bytes + buffers + PROGRAM_BYTES;
         fixed as u64 + self.keys_max * (key_bytes + KEY_BYTES)
     }
 }
+
+/// What a stream costs beside its unfinished line: its slot, its source, its name.
+const STREAM_BYTES: usize = 1024;
 
 /// Shards when nobody says how many: combined pairs are few, so one serves several parsers; but where
 /// keys do not repeat, one alone would hold up two parsers.
@@ -176,7 +202,7 @@ impl Pipeline {
         assert!(!sources.is_empty(), "a pipeline needs a source");
         assert!(settings.parsers > 0 && settings.shards > 0, "{settings:?}");
         assert!(settings.every_nanos > 0, "{settings:?}");
-        settings.check(sources.len())?;
+        settings.check(Streams::of(&sources))?;
         let reject = settings.reject.clone().map(open_reject_file).transpose()?;
         let poll = ReaderPoll::new().map_err(|error| Error::System("open a poll", error))?;
         Ok(Pipeline {
@@ -209,6 +235,8 @@ impl Pipeline {
             pool_bytes,
             ..
         } = self.settings;
+        let streams = Streams::of(&self.sources);
+        let long_connections_max = self.settings.long_connections_max(streams);
         let chunks_max = (pool_bytes / chunk_bytes / parsers).clamp(1, LANE_CHUNKS_MAX);
         let lanes: Vec<Arc<Lane>> = (0..parsers)
             .map(|_| Arc::new(Lane::new(chunks_max)))
@@ -294,6 +322,8 @@ impl Pipeline {
                 every_nanos: self.settings.every_nanos,
                 line_bytes_max: self.settings.line_bytes_max,
                 send_bytes: chunk_bytes / 2,
+                long_connections_max,
+                fail_fast: self.settings.fail_fast,
             },
             self.poll,
         );

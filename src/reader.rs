@@ -5,6 +5,10 @@
 //! `tap`) says whether it has room; while it has none, or the pool is empty, nothing is read: the
 //! kernel's socket buffer fills and the sender waits.
 //!
+//! Streams are read in turn, one read each, and after each round it is looked whether others have
+//! something: none keeps another waiting for more than a round. Connections come and go while the
+//! reader runs; [`framers`](crate::framers) says what each costs.
+//!
 //! When lines are sent: at once while a parser has nothing to do, else when half a chunk has come
 //! together, and always before the reader sleeps. So a trickle is counted without delay and a flood
 //! in large chunks.
@@ -12,58 +16,30 @@
 //! Batches: boundaries are whole multiples of the interval since the Unix epoch. The clock is asked
 //! after each read: bytes whose read ended at or after a boundary belong to the next batch.
 
+mod poll;
+mod slots;
+
+pub use poll::{PollWake, ReaderPoll, ReaderWaker, Stop};
+
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Token};
 
 use crate::chunk::{Chunk, Pool};
 use crate::clock::{Clock, Timestamp};
-use crate::error::Error;
+use crate::error::{Error, reason};
 use crate::extent::Extent;
-use crate::framing::Framer;
+use crate::framers::{Framers, Place, StreamId, Turn};
 use crate::lane::Mark;
-use crate::park::{Sleeper, Wake};
-use crate::source::{Read, Readiness, Source};
-
-/// The token of the reader's own waker; sources have the tokens from 0.
-const WAKER: Token = Token(usize::MAX);
+use crate::source::{Read, Source};
+use poll::WAKER;
+use slots::Slots;
 
 /// Boundaries that may be missed (a suspended machine, a clock set forward) and still each get
 /// their empty batch; beyond, one batch spans them all.
 const MISSED_BOUNDARIES_MAX: u64 = 60;
-
-/// Ends the reader's sleep in the poll.
-#[derive(Clone, Debug)]
-pub struct PollWake(Arc<Waker>);
-
-impl Wake for PollWake {
-    fn wake(&self) {
-        // The only failure is a full eventfd counter: then a wake-up is pending anyway.
-        drop(self.0.wake());
-    }
-}
-
-/// The reader's sleeper, as those who make room for it know it.
-pub type ReaderWaker = Arc<Sleeper<PollWake>>;
-
-/// Tells the reader to stop reading and to drain what it has.
-#[derive(Clone, Debug)]
-pub struct Stop {
-    flag: Arc<AtomicBool>,
-    waker: Arc<Waker>,
-}
-
-impl Stop {
-    /// Stops the reader; what was received is still counted.
-    pub fn stop(&self) {
-        // Release: pairs with the reader's Acquire; nothing is published but the flag itself, yet
-        // the wake-up below must not be seen before it.
-        self.flag.store(true, Ordering::Release);
-        drop(self.waker.wake());
-    }
-}
 
 /// Where chunks and marks go.
 pub trait Downstream {
@@ -107,14 +83,6 @@ pub struct ReaderReport {
     pub failure: Option<Error>,
 }
 
-struct Slot {
-    source: Box<dyn Source>,
-    framer: Framer,
-    /// It may have something to read.
-    is_ready: bool,
-    is_over: bool,
-}
-
 /// What a reader is made of.
 pub struct ReaderParts<D> {
     /// Where bytes come from; at least one.
@@ -131,57 +99,25 @@ pub struct ReaderParts<D> {
     pub line_bytes_max: usize,
     /// Sends are held back until this many bytes of lines, unless somebody is idle.
     pub send_bytes: usize,
-}
-
-/// The poll that a reader sleeps in, made first because others must know how to wake it.
-#[derive(Debug)]
-pub struct ReaderPoll {
-    poll: Poll,
-    waker: Arc<Waker>,
-    sleeper: ReaderWaker,
-    stop: Stop,
-}
-
-impl ReaderPoll {
-    /// A new poll.
-    ///
-    /// # Errors
-    /// If the system has no descriptors left.
-    pub fn new() -> io::Result<ReaderPoll> {
-        let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let sleeper = Arc::new(Sleeper::new(PollWake(Arc::clone(&waker))));
-        let stop = Stop {
-            flag: Arc::default(),
-            waker: Arc::clone(&waker),
-        };
-        Ok(ReaderPoll {
-            poll,
-            waker,
-            sleeper,
-            stop,
-        })
-    }
-
-    /// Wakes the reader when it waits for room.
-    pub fn sleeper(&self) -> ReaderWaker {
-        Arc::clone(&self.sleeper)
-    }
-
-    /// Stops the reader.
-    pub fn stop(&self) -> Stop {
-        self.stop.clone()
-    }
+    /// How many connections of all sources may each keep a chunk of the pool for an unfinished long
+    /// line; see [`framers`](crate::framers).
+    pub long_connections_max: usize,
+    /// Whether the first source that fails ends the reading.
+    pub fail_fast: bool,
 }
 
 /// The reader. See the module's documentation.
 pub struct Reader<D> {
-    slots: Vec<Slot>,
+    slots: Slots,
+    framers: Framers,
+    /// Connections that wait until a chunk can be had for the long line they are in.
+    held_up: VecDeque<StreamId>,
     pool: Pool,
     downstream: D,
     clock: Arc<dyn Clock>,
     every_nanos: u64,
     send_bytes: usize,
+    fail_fast: bool,
     poll: ReaderPoll,
     events: Events,
     /// The open batch: `start <= now`, and `boundary` is the first multiple of the interval after
@@ -196,28 +132,26 @@ impl<D: Downstream> Reader<D> {
     /// Builds a reader; nothing is read before [`Reader::run`].
     ///
     /// # Panics
-    /// If the pool cannot give each source a chunk, or the interval is 0.
+    /// If the pool is empty, or the interval is 0.
     pub fn new(parts: ReaderParts<D>, poll: ReaderPoll) -> Reader<D> {
         let mut pool = parts.pool;
-        let slot = |source| {
-            let chunk = pool
-                .take()
-                .expect("the configuration grants each source a chunk");
-            Slot {
-                source,
-                framer: Framer::new(parts.line_bytes_max, chunk),
-                is_ready: true,
-                is_over: false,
-            }
-        };
-        let slots = parts.sources.into_iter().map(slot).collect();
+        let chunk = pool.take().expect("a pool holds a chunk at least");
+        let framers = Framers::new(
+            parts.line_bytes_max,
+            parts.sources.len(),
+            parts.long_connections_max,
+            chunk,
+        );
         let now = parts.clock.now();
         Reader {
-            slots,
+            slots: Slots::new(parts.sources),
+            framers,
+            held_up: VecDeque::new(),
             pool,
             downstream: parts.downstream,
             every_nanos: parts.every_nanos,
             send_bytes: parts.send_bytes,
+            fail_fast: parts.fail_fast,
             poll,
             events: Events::with_capacity(256),
             batch: 1,
@@ -241,132 +175,248 @@ impl<D: Downstream> Reader<D> {
     /// If the system's poll fails; a failure of a source is in the report.
     pub fn run(mut self) -> Result<(ReaderReport, D), Error> {
         let polling = |error| Error::System("wait for input", error);
-        for index in 0..self.slots.len() {
-            let slot = &mut self.slots[index];
-            slot.source
-                .register(&readiness(&self.poll, index))
+        for id in 0..self.slots.sources() {
+            let readiness = self.poll.readiness(id);
+            self.slots
+                .source(id)
+                .register(&readiness)
                 .map_err(polling)?;
         }
-        // Acquire: pairs with the Release in `Stop::stop`.
-        while !self.poll.stop.flag.load(Ordering::Acquire) && !self.pool.has_failure() {
-            self.close_due_batches(self.clock.now()).map_err(polling)?;
-            let mut has_read = false;
-            for index in 0..self.slots.len() {
-                if self.slots[index].is_ready && !self.slots[index].is_over {
-                    has_read |= self.read(index).map_err(polling)?;
-                }
-            }
-            if self.slots.iter().all(|slot| slot.is_over) {
-                break;
-            }
-            if !has_read {
-                self.flush().map_err(polling)?;
-                self.sleep().map_err(polling)?;
-            }
+        while !self.is_over() {
+            self.round().map_err(polling)?;
         }
         self.finish().map_err(polling)?;
         Ok((self.report, self.downstream))
     }
 
-    /// One read of one source; `false` if it had nothing.
-    fn read(&mut self, index: usize) -> io::Result<bool> {
-        self.make_space(index)?;
-        let now = self.clock.now();
-        let slot = &mut self.slots[index];
-        let answer = slot
-            .source
-            .read(slot.framer.space(), &readiness(&self.poll, index), now);
-        match answer {
-            Read::Bytes(count) => {
-                // What was just read stays out of a batch whose boundary came in the meantime.
-                slot.framer.hold(count);
-                let now = self.clock.now();
-                self.close_due_batches(now)?;
-                self.report.bytes += count as u64;
-                let framer = &mut self.slots[index].framer;
-                framer.advance(count, now);
-                if framer.has_lines() {
-                    let is_enough = framer.is_due(self.send_bytes);
-                    self.downstream.reclaim(&mut self.pool);
-                    if is_enough || (self.downstream.is_idle() && self.downstream.has_room()) {
-                        self.send(index)?;
-                    }
-                }
-            }
-            Read::Extent(extent) => {
-                let chunk = self.wait(|reader| reader.pool.take())?;
-                self.send_extent(chunk, extent)?;
-            }
-            Read::Nothing => {
-                slot.is_ready = false;
-                return Ok(false);
-            }
-            Read::StreamEnd { torn } => {
-                if torn {
-                    self.report.torn_lines += u64::from(slot.framer.discard_tail());
-                } else {
-                    slot.framer.finish();
-                }
-            }
-            Read::Finished => slot.is_over = true,
-            Read::Failed(error) => {
-                self.report.torn_lines += u64::from(slot.framer.discard_tail());
-                slot.is_over = true;
-                self.report.failure.get_or_insert(error);
+    fn is_over(&self) -> bool {
+        let has_failed = self.fail_fast && self.report.failure.is_some();
+        self.slots.open() == 0 || has_failed || self.poll.is_stopped()
+    }
+
+    /// One read of each stream that may have something; if none has, sleeps.
+    fn round(&mut self) -> io::Result<()> {
+        self.close_due_batches(self.clock.now())?;
+        let mut has_read = false;
+        for _ in 0..self.slots.ready() {
+            let Some(id) = self.slots.next_ready() else {
+                break;
+            };
+            if self.read(id)? {
+                has_read = true;
+                self.slots.make_ready(id);
             }
         }
+        while let Some((id, failure)) = self.pool.take_failure() {
+            self.fail(id, failure)?;
+        }
+        if self.is_over() {
+            return Ok(());
+        }
+        if !has_read {
+            self.flush()?;
+        }
+        if self.let_go_on() || has_read {
+            // A stream that always has something does not keep the others from being noticed.
+            match self.slots.open() {
+                1 => Ok(()),
+                _ => self.look(self.clock.now()),
+            }
+        } else {
+            let wake_at = self.slots.wake_at();
+            self.look(wake_at.map_or(self.boundary, |at| at.min(self.boundary)))
+        }
+    }
+
+    /// One read of one stream; `false` if it had nothing, or is held up.
+    fn read(&mut self, id: StreamId) -> io::Result<bool> {
+        let place = self.turn_to(id)?;
+        let granted = self.framers.bytes_granted(id);
+        if granted == 0 {
+            self.hold_up(id);
+            return Ok(false);
+        }
+        let now = self.clock.now();
+        let space = self.framers.at(place).space();
+        let space_bytes = space.len().min(granted);
+        let readiness = self.poll.readiness(id);
+        let source = self.slots.source(id);
+        match source.read(&mut space[..space_bytes], &readiness, now) {
+            Read::Bytes(count) => self.received(place, count)?,
+            Read::Extent(extent) => {
+                let chunk = self.wait(|reader| reader.pool.take())?;
+                self.send_extent(chunk, id, extent)?;
+            }
+            Read::Connection(connection) => self.begin(connection),
+            Read::Nothing => return Ok(false),
+            Read::StreamEnd { torn } => {
+                let framer = self.framers.at(place);
+                if torn {
+                    self.report.torn_lines += u64::from(framer.discard_tail());
+                } else {
+                    framer.finish();
+                }
+            }
+            Read::Finished => self.end(id)?,
+            Read::Failed(error) => self.fail(id, error)?,
+        }
+        self.settle(place);
         Ok(true)
     }
 
-    /// Sees to it that the source's framer has space to read into.
-    fn make_space(&mut self, index: usize) -> io::Result<()> {
-        while self.slots[index].framer.space().is_empty() {
-            let framer = &mut self.slots[index].framer;
-            if framer.has_lines() {
-                self.send(index)?;
-            } else if !framer.grow(&mut self.pool) {
-                self.wait_for_room(|reader| {
-                    reader.slots[index]
-                        .framer
-                        .grow(&mut reader.pool)
-                        .then_some(())
-                })?;
+    /// Takes note of what was just read.
+    fn received(&mut self, place: Place, count: usize) -> io::Result<()> {
+        // It stays out of a batch whose boundary came in the meantime.
+        self.framers.at(place).hold(count);
+        let now = self.clock.now();
+        self.close_due_batches(now)?;
+        self.report.bytes += count as u64;
+        let framer = self.framers.at(place);
+        framer.advance(count, now);
+        if framer.has_lines() {
+            let is_enough = framer.is_due(self.send_bytes);
+            self.downstream.reclaim(&mut self.pool);
+            if is_enough || (self.downstream.is_idle() && self.downstream.has_room()) {
+                self.send(place)?;
             }
         }
         Ok(())
     }
 
-    /// Sends a source's whole lines, waiting for room if need be.
-    fn send(&mut self, index: usize) -> io::Result<()> {
+    /// Brings a stream to where there is space to read it on.
+    fn turn_to(&mut self, id: StreamId) -> io::Result<Place> {
+        loop {
+            let turn = self.framers.turn_to(id, &mut self.pool);
+            match turn {
+                Turn::Done(place) => {
+                    let framer = self.framers.at(place);
+                    if !framer.space().is_empty() {
+                        return Ok(place);
+                    }
+                    if framer.has_lines() {
+                        self.send(place)?;
+                    } else if !framer.grow(&mut self.pool) {
+                        self.wait_for_room(|reader| {
+                            reader
+                                .framers
+                                .at(place)
+                                .grow(&mut reader.pool)
+                                .then_some(())
+                        })?;
+                    }
+                }
+                Turn::SendFirst => self.send(Place::Shared)?,
+                Turn::PoolEmpty => self.wait_for_room(|reader| {
+                    let turn = reader.framers.turn_to(id, &mut reader.pool);
+                    (turn != Turn::PoolEmpty).then_some(())
+                })?,
+            }
+        }
+    }
+
+    /// A connection came.
+    fn begin(&mut self, mut connection: Box<dyn Source>) {
+        let id = self.slots.next_id();
+        match connection.register(&self.poll.readiness(id)) {
+            Ok(()) => {
+                self.framers.begin(id);
+                self.slots.add(connection);
+            }
+            Err(error) => tracing::warn!("lost {}: {}", connection.name(), reason(&error)),
+        }
+    }
+
+    /// A stream is over.
+    fn end(&mut self, id: StreamId) -> io::Result<()> {
+        let (is_torn, place) = self.framers.end(id);
+        self.report.torn_lines += u64::from(is_torn);
+        if let Some(place) = place {
+            if self.framers.at(place).has_lines() {
+                self.send(place)?;
+            }
+            self.settle(place);
+        }
+        self.slots.end(id);
+        Ok(())
+    }
+
+    /// A source has failed; the others go on, unless that is not wanted.
+    fn fail(&mut self, id: StreamId, error: Error) -> io::Result<()> {
+        let is_new = self.slots.is_open(id);
+        if is_new {
+            self.end(id)?;
+        }
+        if self.slots.open() > 0 && !self.fail_fast && is_new {
+            tracing::error!("{error}; the other sources go on");
+        }
+        self.report.failure.get_or_insert(error);
+        Ok(())
+    }
+
+    /// Leaves a connection alone until a chunk can be had for its line.
+    fn hold_up(&mut self, id: StreamId) {
+        if self.held_up.is_empty() {
+            let name = self.slots.source(id).name();
+            tracing::info!("{name} waits: the pool has no chunk left for its long line");
+        }
+        if !self.held_up.contains(&id) {
+            self.held_up.push_back(id);
+        }
+    }
+
+    /// Has the connection that was held up longest asked again, if it could now be read on.
+    fn let_go_on(&mut self) -> bool {
+        if !self.framers.has_grant() {
+            return false;
+        }
+        let id = self.held_up.pop_front();
+        if let Some(id) = id {
+            self.slots.make_ready(id);
+        }
+        id.is_some()
+    }
+
+    /// Takes back the chunk of a stream that has no need of it any more.
+    fn settle(&mut self, place: Place) {
+        self.framers.settle(place, &mut self.pool);
+    }
+
+    /// Sends the whole lines of a place, waiting for room if need be.
+    fn send(&mut self, place: Place) -> io::Result<()> {
         let chunk = self.wait_for_room(|reader| {
             let has_room = reader.downstream.has_room();
             has_room
-                .then(|| reader.slots[index].framer.take(&mut reader.pool))
+                .then(|| reader.framers.at(place).take(&mut reader.pool))
                 .flatten()
         })?;
         self.downstream.chunk(chunk, &mut self.pool);
+        self.settle(place);
         Ok(())
     }
 
     /// Sends an extent when there is room. That is no backpressure: nobody waits for a file.
-    fn send_extent(&mut self, mut chunk: Box<Chunk>, extent: Extent) -> io::Result<()> {
+    fn send_extent(
+        &mut self,
+        mut chunk: Box<Chunk>,
+        id: StreamId,
+        extent: Extent,
+    ) -> io::Result<()> {
         self.wait(|reader| reader.downstream.has_room().then_some(()))?;
         let now = self.clock.now();
         self.close_due_batches(now)?;
         self.wait(|reader| reader.downstream.has_room().then_some(()))?;
         self.report.bytes += extent.end - extent.start;
         chunk.received = now;
+        chunk.source = id;
         chunk.extent = Some(extent);
         self.downstream.chunk(chunk, &mut self.pool);
         Ok(())
     }
 
-    /// Sends every source's whole lines.
+    /// Sends every stream's whole lines.
     fn flush(&mut self) -> io::Result<()> {
-        for index in 0..self.slots.len() {
-            if self.slots[index].framer.has_lines() {
-                self.send(index)?;
-            }
+        while let Some(place) = self.framers.with_lines() {
+            self.send(place)?;
         }
         Ok(())
     }
@@ -403,15 +453,14 @@ impl<D: Downstream> Reader<D> {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        for slot in &mut self.slots {
-            // A stream that ended has no tail any more; one that we leave has at the most one.
-            self.report.torn_lines += u64::from(slot.framer.discard_tail());
-        }
+        // A stream that ended has no tail any more; one that we leave has at the most one.
+        self.report.torn_lines += self.framers.discard_tails();
         self.flush()?;
         // A parser may yet tell that it could not read its extent.
         self.wait(|reader| reader.downstream.is_done().then_some(()))?;
-        let failure = self.pool.take_failure();
-        self.report.failure = self.report.failure.take().or(failure);
+        while let Some((id, failure)) = self.pool.take_failure() {
+            self.fail(id, failure)?;
+        }
         let now = self.clock.now();
         self.report.end = now;
         self.send_mark(now.max(self.start), true)
@@ -449,16 +498,11 @@ impl<D: Downstream> Reader<D> {
         }
     }
 
-    /// Sleeps until a source has something, the boundary comes, or somebody wakes the reader.
-    fn sleep(&mut self) -> io::Result<()> {
-        let awaited = self.slots.iter().filter(|slot| !slot.is_over);
-        let wake_at = awaited.filter_map(|slot| slot.source.wake_at()).min();
-        let deadline = wake_at.map_or(self.boundary, |at| at.min(self.boundary));
+    /// Looks for what is to be read, sleeping until there is something, the deadline comes or
+    /// somebody wakes the reader.
+    fn look(&mut self, deadline: Timestamp) -> io::Result<()> {
         self.poll(Some(deadline))?;
-        let now = self.clock.now();
-        for slot in &mut self.slots {
-            slot.is_ready |= slot.source.wake_at().is_some_and(|at| at <= now);
-        }
+        self.slots.make_due_ready(self.clock.now());
         Ok(())
     }
 
@@ -466,22 +510,12 @@ impl<D: Downstream> Reader<D> {
         self.clock
             .wait(&mut self.poll.poll, &mut self.events, deadline)?;
         for event in &self.events {
-            if event.token() == WAKER {
-                // A helper thread of any source may have called.
-                self.slots.iter_mut().for_each(|slot| slot.is_ready = true);
-            } else {
-                self.slots[event.token().0].is_ready = true;
+            match event.token() {
+                WAKER => self.slots.make_sources_ready(),
+                Token(id) => self.slots.make_ready(id),
             }
         }
         Ok(())
-    }
-}
-
-fn readiness(poll: &ReaderPoll, index: usize) -> Readiness<'_> {
-    Readiness {
-        registry: poll.poll.registry(),
-        token: Token(index),
-        waker: &poll.waker,
     }
 }
 
@@ -493,116 +527,4 @@ fn next_boundary(now: Timestamp, every_nanos: u64) -> Timestamp {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::AtomicI64;
-
-    #[test]
-    fn boundaries_are_multiples_of_the_interval() {
-        let every = 5_000_000_000;
-        let at = |ms| Timestamp::from_millis(ms);
-        assert_eq!(next_boundary(at(0), every), at(5000));
-        assert_eq!(next_boundary(at(4999), every), at(5000));
-        assert_eq!(next_boundary(at(5000), every), at(10_000));
-        assert_eq!(next_boundary(at(-1), every), at(0));
-    }
-
-    /// A clock that is at the time it was set to.
-    #[derive(Default)]
-    struct SetClock(AtomicI64);
-
-    impl Clock for SetClock {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_millis(self.0.load(Ordering::Relaxed))
-        }
-
-        fn wait(&self, _: &mut Poll, _: &mut Events, _: Option<Timestamp>) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// Pieces of a stream, and the milliseconds the clock stands at when each has been read.
-    struct Pieces(Arc<SetClock>, Vec<(i64, &'static [u8])>);
-
-    impl Source for Pieces {
-        fn name(&self) -> &str {
-            "pieces"
-        }
-
-        fn register(&mut self, _: &Readiness<'_>) -> io::Result<()> {
-            Ok(())
-        }
-
-        fn read(&mut self, space: &mut [u8], _: &Readiness<'_>, _: Timestamp) -> Read {
-            if self.1.is_empty() {
-                return Read::Finished;
-            }
-            let (millis, piece) = self.1.remove(0);
-            self.0.0.store(millis, Ordering::Relaxed);
-            space[..piece.len()].copy_from_slice(piece);
-            Read::Bytes(piece.len())
-        }
-    }
-
-    /// Keeps the lines of every batch; never idle, so that lines are held back.
-    #[derive(Default)]
-    struct Batches(Vec<Vec<u8>>, Vec<u8>);
-
-    impl Downstream for Batches {
-        fn reclaim(&mut self, _: &mut Pool) {}
-
-        fn has_room(&self) -> bool {
-            true
-        }
-
-        fn is_done(&self) -> bool {
-            true
-        }
-
-        fn is_idle(&self) -> bool {
-            false
-        }
-
-        fn chunk(&mut self, chunk: Box<Chunk>, pool: &mut Pool) {
-            self.1.extend_from_slice(chunk.lines());
-            pool.put(chunk);
-        }
-
-        fn mark(&mut self, _: Mark) -> bool {
-            self.0.push(std::mem::take(&mut self.1));
-            true
-        }
-    }
-
-    #[test]
-    fn bytes_that_a_boundary_overtook_while_they_were_read_are_the_next_batch_s_own() {
-        let clock = Arc::new(SetClock::default());
-        let pieces: Vec<(i64, &[u8])> = vec![
-            (1, b"a\nb"),
-            (5, b"c\nd"),
-            (12, b"e\n"),
-            (13, b"f\n"),
-            (31, b"g\nh\ni\n"),
-        ];
-        let reader = Reader::new(
-            ReaderParts {
-                sources: vec![Box::new(Pieces(Arc::clone(&clock), pieces))],
-                pool: Pool::new(64, 256),
-                downstream: Batches::default(),
-                clock,
-                every_nanos: 10_000_000,
-                line_bytes_max: 32,
-                send_bytes: 64,
-            },
-            ReaderPoll::new().unwrap(),
-        );
-        let (report, batches) = reader.run().unwrap();
-        let batches: Vec<&str> = batches
-            .0
-            .iter()
-            .map(|lines| std::str::from_utf8(lines).unwrap())
-            .collect();
-        assert_eq!(batches, ["a\nbc\n", "de\nf\n", "", "g\nh\ni\n"]);
-        assert_eq!((report.bytes, report.torn_lines), (16, 0));
-    }
-}
+mod tests;

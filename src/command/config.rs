@@ -7,6 +7,7 @@ use crate::cli::{CheckArgs, Command};
 use crate::config;
 use crate::error::Error;
 use crate::settings::{self, Sheet};
+use crate::source::Streams;
 
 /// Prints the settings of a file, with the environment over them.
 pub(super) fn check(args: &CheckArgs) -> Result<(), Error> {
@@ -19,7 +20,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<(), Error> {
     if let Ok(cli) = sheet.command_line("count")
         && let Command::Count(args) = &cli.command
     {
-        let checked = config::settings(args).check(1);
+        let checked = config::settings(args).check(Streams::ONE);
         checked.map_err(|error| Error::Usage(sheet.told(&error)))?;
     }
     print(&sheet.to_string())

@@ -13,7 +13,7 @@ use crate::command::count;
 use crate::config;
 use crate::error::Error;
 use crate::record::KeyPath;
-use crate::source::{OnClose, TcpOptions, TcpSource};
+use crate::source::{Address, Client, ClientOptions, OnClose};
 
 /// What records of the demo are counted by.
 const BY: &str = "status";
@@ -41,11 +41,15 @@ pub(super) fn run(args: &DemoArgs, voice: Voice) -> Result<(), Error> {
         .spawn(move || server.run());
     let server = server.map_err(serving)?;
 
-    let options = TcpOptions {
+    let options = ClientOptions {
         on_close: OnClose::Exit,
         connect_wait: Duration::ZERO,
     };
-    let source = TcpSource::connect(&format!("tcp://{address}"), &address.to_string(), options)?;
+    let source = Client::connect(
+        &format!("tcp://{address}"),
+        Address::Tcp(address.to_string()),
+        options,
+    )?;
     let by = KeyPath::parse(BY).expect("a plain name is a path");
     let mut settings = config::with_machine(by, &args.machine, &args.output);
     settings.every_nanos = config::nanos(args.every);
@@ -53,7 +57,7 @@ pub(super) fn run(args: &DemoArgs, voice: Voice) -> Result<(), Error> {
         .output
         .output
         .sink(io::stdout(), config::sink_options(&args.output));
-    let result = count::count(settings, Box::new(source), sink, voice);
+    let result = count::count(settings, vec![Box::new(source)], sink, voice);
 
     // The connection is closed by now: the server notices at its next record.
     stop.store(true, Ordering::Relaxed);

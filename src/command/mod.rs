@@ -15,9 +15,10 @@ use std::thread;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::cli::{Cli, Command, ConfigCommand};
+use crate::cli::{Cli, Command, ConfigCommand, Voice};
 use crate::error::Error;
 use crate::reader::Stop;
+use crate::source::Source;
 use crate::summary::Summary;
 
 /// Runs what the command line asks for.
@@ -27,7 +28,7 @@ use crate::summary::Summary;
 pub fn run(cli: &Cli) -> Result<(), Error> {
     match &cli.command {
         Command::Count(args) => count::run(args, cli.voice),
-        Command::Tap(args) => tap::run(args),
+        Command::Tap(args) => tap::run(args, cli.voice),
         Command::Config(ConfigCommand::Check(args)) => config::check(args),
         Command::Config(ConfigCommand::Example) => config::example(),
         Command::Demo(args) => demo::run(args, cli.voice),
@@ -54,6 +55,21 @@ fn drain_on_signals(stop: Stop) -> Result<(), Error> {
         .spawn(listen)
         .map_err(refused)?;
     Ok(())
+}
+
+/// Where producers can connect, a line each.
+fn where_listening(sources: &[Box<dyn Source>]) -> String {
+    let listeners = sources.iter().filter(|source| source.connections_max() > 0);
+    listeners
+        .map(|source| format!("listening on {}\n", source.name()))
+        .collect()
+}
+
+/// Says these lines on standard error, which may be closed: that is nobody's loss.
+fn say(voice: Voice, lines: &str) {
+    if !voice.quiet {
+        drop(std::io::stderr().lock().write_all(lines.as_bytes()));
+    }
 }
 
 /// Prints the summary to standard error, which may be closed: that is nobody's loss.

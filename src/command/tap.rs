@@ -7,9 +7,9 @@ use jiff::tz::TimeZone;
 use memchr::{memchr, memchr_iter};
 
 use crate::chunk::{Chunk, Pool};
-use crate::cli::TapArgs;
+use crate::cli::{TapArgs, Voice};
 use crate::clock::{Clock, SystemClock};
-use crate::command::drain_on_signals;
+use crate::command::{drain_on_signals, say, where_listening};
 use crate::config::{self, Whole};
 use crate::error::Error;
 use crate::lane::Mark;
@@ -19,16 +19,21 @@ use crate::sink::text;
 /// Chunks are taken one at a time; a few more let a long line grow.
 const CHUNK_BYTES: usize = 256 * 1024;
 
+/// Connections that may be in the middle of a long line at once.
+const LONG_CONNECTIONS_MAX: usize = 8;
+
 /// The rule above and below a batch's time, as `pprint()` draws it.
 const RULE: &str = "-------------------------------------------";
 
-pub(super) fn run(args: &TapArgs) -> Result<(), Error> {
-    let source = config::open_source(&args.source, &args.stream, Whole::No)?;
+pub(super) fn run(args: &TapArgs, voice: Voice) -> Result<(), Error> {
+    let sources = vec![config::open_source(&args.source, &args.stream, Whole::No)?];
     let poll = ReaderPoll::new().map_err(|error| Error::System("open a poll", error))?;
     let stop = poll.stop();
     drain_on_signals(stop.clone())?;
+    say(voice, &where_listening(&sources));
     let line_bytes_max = args.stream.max_line;
-    let pool_bytes = 2 * CHUNK_BYTES.max(line_bytes_max + 1) + CHUNK_BYTES;
+    let long_lines = 2 + LONG_CONNECTIONS_MAX;
+    let pool_bytes = long_lines * CHUNK_BYTES.max(line_bytes_max + 1) + CHUNK_BYTES;
     let tap = Tap::new(
         io::stdout(),
         args.lines,
@@ -39,13 +44,15 @@ pub(super) fn run(args: &TapArgs) -> Result<(), Error> {
     .escaping(io::stdout().is_terminal());
     let reader = Reader::new(
         ReaderParts {
-            sources: vec![source],
+            sources,
             pool: Pool::new(CHUNK_BYTES, pool_bytes),
             downstream: tap,
             clock: Arc::new(SystemClock) as Arc<dyn Clock>,
             every_nanos: config::nanos(args.stream.every),
             line_bytes_max,
             send_bytes: CHUNK_BYTES / 2,
+            long_connections_max: LONG_CONNECTIONS_MAX,
+            fail_fast: true,
         },
         poll,
     );

@@ -4,15 +4,24 @@
 //! has nothing says so, and mio's poll (or [`Source::wake_at`]) tells when to ask again. What a
 //! source can replay after a crash stands at the head of its own file.
 
+mod client;
 mod file;
+mod listen;
 mod script;
-mod tcp;
+mod socket;
+#[cfg(feature = "tls")]
+mod tls;
 
+pub use client::{Client, ClientOptions, OnClose};
 pub use file::FileSource;
 pub(crate) use file::failed;
+pub use listen::Listener;
 pub use script::{Script, ScriptEvent};
-pub use tcp::{OnClose, TcpOptions, TcpSource};
+pub use socket::Address;
+#[cfg(feature = "tls")]
+pub use tls::{TlsClient, TlsFiles, TlsServer};
 
+use std::fmt;
 use std::sync::Arc;
 
 use mio::{Registry, Token, Waker};
@@ -28,6 +37,9 @@ pub enum Read {
     Bytes(usize),
     /// Lines that the parsers read for themselves; nothing was read into the space.
     Extent(Extent),
+    /// Another stream, of a producer that has connected to this source. It has its turn among the
+    /// others, is asked after its own events only, and is forgotten when it is over.
+    Connection(Box<dyn Source>),
     /// Nothing at the moment; ask again after an event or at [`Source::wake_at`].
     Nothing,
     /// The stream ended; another may follow from the same source.
@@ -70,5 +82,52 @@ pub trait Source: Send {
     /// When to ask again though no event came.
     fn wake_at(&self) -> Option<Timestamp> {
         None
+    }
+
+    /// How many connections it hands over at once, at the most; 0: it is a stream itself.
+    fn connections_max(&self) -> usize {
+        0
+    }
+
+    /// Memory that it and its connections keep at the most, beside unfinished lines.
+    fn own_bytes_max(&self) -> usize {
+        0
+    }
+}
+
+/// Its name.
+impl fmt::Debug for dyn Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How many streams some sources may have open at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streams {
+    /// Sources that are streams themselves.
+    pub sources: usize,
+    /// Connections of the others.
+    pub connections: usize,
+    /// Memory that all of them keep for themselves.
+    pub own_bytes: usize,
+}
+
+impl Streams {
+    /// A source that is a stream itself.
+    pub const ONE: Streams = Streams {
+        sources: 1,
+        connections: 0,
+        own_bytes: 0,
+    };
+
+    /// Those of `sources`.
+    pub fn of(sources: &[Box<dyn Source>]) -> Streams {
+        let connections = sources.iter().map(|source| source.connections_max());
+        Streams {
+            sources: connections.clone().filter(|&max| max == 0).count(),
+            connections: connections.sum(),
+            own_bytes: sources.iter().map(|source| source.own_bytes_max()).sum(),
+        }
     }
 }

@@ -4,6 +4,9 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -12,6 +15,7 @@ use rustix::process::Signal;
 use tallyline::pipeline::Settings;
 use tallyline::record::KeyPath;
 use tallyline::sink::text;
+use tallyline::source::Streams;
 
 use crate::support::{JsonTally, Running, tallyline};
 
@@ -42,7 +46,7 @@ fn flags(source: &str, parsers: usize) -> Vec<String> {
 }
 
 /// The bound for these flags, with keys as long as the program assumes for what it prints.
-fn bound(parsers: usize) -> u64 {
+fn bound(parsers: usize, streams: Streams) -> u64 {
     let settings = Settings {
         parsers,
         shards: 1,
@@ -51,7 +55,7 @@ fn bound(parsers: usize) -> u64 {
         keys_max: KEYS_MAX,
         ..Settings::new(KeyPath::parse("status").unwrap())
     };
-    settings.memory_bytes_max(32)
+    settings.memory_bytes_max(streams, 32)
 }
 
 /// The most memory the process ever had resident, in bytes.
@@ -130,7 +134,7 @@ impl Race {
         assert_eq!(sent.records, self.records);
         self.tally.assert_is(&sent.expectation);
 
-        let bound = bound(self.parsers);
+        let bound = bound(self.parsers, Streams::ONE);
         let stderr = String::from_utf8(output.stderr).unwrap();
         let printed = format!("memory at most {} with 32-byte keys", text::bytes(bound));
         assert!(stderr.contains(&printed), "{printed}: {stderr}");
@@ -179,4 +183,61 @@ fn an_output_that_nobody_reads_holds_up_the_sender() {
     }
     assert!(!race.sending.is_finished(), "the sender waits");
     race.finish();
+}
+
+/// Producers that each leave a line of nearly the longest length unfinished.
+#[test]
+fn two_hundred_unfinished_lines_stay_under_the_bound() {
+    const PRODUCERS: usize = 200;
+    let mut flags = flags("tcp-listen://127.0.0.1:0", 1);
+    flags.extend(["--max-connections".to_owned(), PRODUCERS.to_string()]);
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let (told, address) = mpsc::channel();
+    let mut running = Running::start(&mut tallyline(&flags), move |line| {
+        if let Some(address) = line.strip_prefix("listening on tcp-listen://") {
+            told.send(address.to_owned()).unwrap();
+        }
+    });
+    let address = address.recv().unwrap();
+    let head = format!("{{\"padding\":\"{}", " ".repeat(LINE_BYTES_MAX - 100));
+    let mut streams = Vec::new();
+    for _ in 0..PRODUCERS {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        streams.push(stream);
+    }
+    // What all of them sent before the first of these lines is read has been read before the last.
+    let (mut tally, mut lines) = (JsonTally::default(), 0);
+    for round in 0..2 {
+        for stream in &mut streams {
+            let tail = if round == 0 {
+                "\",\"status\":\"a\"}\n"
+            } else {
+                "\n"
+            };
+            stream.write_all(tail.as_bytes()).unwrap();
+            lines += 1;
+        }
+        while tally.lines < lines {
+            tally.add(&running.line().expect("the program goes on"));
+        }
+    }
+    let resident = resident_bytes_max(running.id());
+    running.signal(Signal::TERM);
+    let output = running.finish();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(tally.counts["\"a\""], PRODUCERS as u64);
+    let streams = Streams {
+        sources: 0,
+        connections: PRODUCERS,
+        own_bytes: 0,
+    };
+    let bound = bound(1, streams);
+    let printed = format!("memory at most {} with", text::bytes(bound));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains(&printed), "{printed}: {stderr}");
+    assert!(
+        resident < bound,
+        "{resident} bytes resident, the bound is {bound}"
+    );
 }

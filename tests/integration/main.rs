@@ -7,7 +7,11 @@ mod support;
 mod pipeline;
 mod goldens;
 mod house;
+mod sources;
 mod sockets;
+mod producers;
+#[cfg(feature = "tls")]
+mod tls;
 mod backpressure;
 mod signals;
 mod cli;

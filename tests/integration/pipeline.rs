@@ -16,7 +16,7 @@ use tallyline::ledger::Ledger;
 use tallyline::oracle::Oracle;
 use tallyline::pipeline::Settings;
 use tallyline::record::{KeyPath, samples};
-use tallyline::source::{Script, ScriptEvent};
+use tallyline::source::{Script, ScriptEvent, Streams};
 
 use crate::support::{KeyCounts, Run, key, run, run_script, settings};
 
@@ -163,7 +163,7 @@ fn small_settings() -> impl Strategy<Value = Settings> {
                     line_bytes_max,
                     ..settings()
                 };
-                settings.pool_bytes = settings.pool_bytes_min() + more;
+                settings.pool_bytes = settings.pool_bytes_min(Streams::ONE) + more;
                 settings
             },
         )
@@ -508,7 +508,7 @@ fn long_lines_and_long_keys_fit_the_least_pool() {
         line_bytes_max: 1 << 20,
         ..settings()
     };
-    small.pool_bytes = small.pool_bytes_min();
+    small.pool_bytes = small.pool_bytes_min(Streams::ONE);
     let wrapping = r#"{"status":""}"#.len();
     let longest = "k".repeat((1 << 20) - wrapping);
     let lines: String = [

@@ -15,7 +15,7 @@ use rustix::net::sockopt::set_socket_linger;
 use tallyline::clock::SystemClock;
 use tallyline::error::Error;
 use tallyline::pipeline::Settings;
-use tallyline::source::{OnClose, TcpOptions, TcpSource};
+use tallyline::source::{Address, Client, ClientOptions, OnClose};
 
 use crate::support::{KeyCounts, Run, Seen, assert_ledger, counts_of, key, run, settings};
 
@@ -24,12 +24,12 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// Counts what the server at `address` sends, calling `after_batch` after each batch of 20 ms.
 fn count(address: SocketAddr, on_close: OnClose, after_batch: impl FnMut(&Seen) + 'static) -> Run {
-    let options = TcpOptions {
+    let options = ClientOptions {
         on_close,
         connect_wait: Duration::ZERO,
     };
     let name = format!("tcp://{address}");
-    let source = TcpSource::connect(&name, &address.to_string(), options).unwrap();
+    let source = Client::connect(&name, Address::Tcp(address.to_string()), options).unwrap();
     let settings = Settings {
         every_nanos: 20_000_000,
         ..settings()

@@ -129,11 +129,21 @@ pub(crate) struct Run {
     pub(crate) counts: KeyCounts,
 }
 
-/// Runs a pipeline to its end, calling `after_batch` after each batch, and checks what must hold of
-/// any run: every book balances, the batches add up to the totals, and the summary tells the same.
+/// Runs a pipeline from one source to its end, as [`run_all`] does.
 pub(crate) fn run(
     settings: Settings,
     source: Box<dyn Source>,
+    clock: Arc<dyn Clock>,
+    after_batch: impl FnMut(&Seen) + 'static,
+) -> Run {
+    run_all(settings, vec![source], clock, after_batch)
+}
+
+/// Runs a pipeline to its end, calling `after_batch` after each batch, and checks what must hold of
+/// any run: every book balances, the batches add up to the totals, and the summary tells the same.
+pub(crate) fn run_all(
+    settings: Settings,
+    sources: Vec<Box<dyn Source>>,
     clock: Arc<dyn Clock>,
     after_batch: impl FnMut(&Seen) + 'static,
 ) -> Run {
@@ -142,7 +152,7 @@ pub(crate) fn run(
         seen: Rc::clone(&seen),
         after_batch,
     };
-    let pipeline = Pipeline::new(settings, vec![source], vec![Box::new(keep)], clock).unwrap();
+    let pipeline = Pipeline::new(settings, sources, vec![Box::new(keep)], clock).unwrap();
     seen.borrow_mut().stop = Some(pipeline.stop());
     let (summary, result) = pipeline.run().unwrap();
 

@@ -29,6 +29,8 @@ pub use generator::Generator;
 pub use latency::Latency;
 pub use schedule::{Limit, Plan};
 pub use sender::{End, Sent};
+#[cfg(unix)]
+pub use server::push_unix;
 pub use server::{Server, push, write};
 pub use sink::{Received, sink};
 pub use spec::{KEYS_MAX, Shape, Spec, SpecError, ZIPF_MAX};

@@ -5,6 +5,8 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -87,7 +89,7 @@ impl Outlet for Clients {
             match self.listener.accept() {
                 Ok((stream, _)) => {
                     stream.set_nonblocking(false)?;
-                    prepare(&stream)?;
+                    stream.prepare()?;
                     self.slots[slot] = Some(stream);
                     self.accepted += 1;
                 }
@@ -123,20 +125,54 @@ impl Outlet for Clients {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.slots.iter().flatten().for_each(close);
+        self.slots.iter().flatten().for_each(Stream::close);
         Ok(())
     }
 }
 
+/// A connected socket of any kind.
+pub(crate) trait Stream: Write {
+    /// Sets it up for sending.
+    fn prepare(&self) -> io::Result<()>;
+    /// Ends the stream, so that the peer reads what is on its way and then the end. A peer that has left has nothing
+    /// to be told.
+    fn close(&self);
+}
+
+impl Stream for TcpStream {
+    fn prepare(&self) -> io::Result<()> {
+        // At a low rate every record has to leave at once.
+        self.set_nodelay(true)?;
+        SockRef::from(self).set_send_buffer_size(SEND_BUFFER_BYTES)?;
+        self.set_write_timeout(Some(WRITE_TIMEOUT))
+    }
+
+    fn close(&self) {
+        self.shutdown(Shutdown::Write).ok();
+    }
+}
+
+#[cfg(unix)]
+impl Stream for UnixStream {
+    fn prepare(&self) -> io::Result<()> {
+        SockRef::from(self).set_send_buffer_size(SEND_BUFFER_BYTES)?;
+        self.set_write_timeout(Some(WRITE_TIMEOUT))
+    }
+
+    fn close(&self) {
+        self.shutdown(Shutdown::Write).ok();
+    }
+}
+
 /// One connection that we made.
-pub(crate) struct Peer {
-    stream: TcpStream,
+pub(crate) struct Peer<S> {
+    stream: S,
     gone: bool,
 }
 
-impl Peer {
-    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
-        prepare(&stream)?;
+impl<S: Stream> Peer<S> {
+    pub(crate) fn new(stream: S) -> io::Result<Self> {
+        stream.prepare()?;
         Ok(Peer {
             stream,
             gone: false,
@@ -144,7 +180,7 @@ impl Peer {
     }
 }
 
-impl Outlet for Peer {
+impl<S: Stream> Outlet for Peer<S> {
     fn ready(&mut self, _: &Halt<'_>) -> io::Result<bool> {
         Ok(!self.gone)
     }
@@ -156,7 +192,7 @@ impl Outlet for Peer {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        close(&self.stream);
+        self.stream.close();
         Ok(())
     }
 }
@@ -204,20 +240,7 @@ impl<W: Write> Outlet for Writer<W> {
     }
 }
 
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    // At a low rate every record has to leave at once.
-    stream.set_nodelay(true)?;
-    SockRef::from(stream).set_send_buffer_size(SEND_BUFFER_BYTES)?;
-    stream.set_write_timeout(Some(WRITE_TIMEOUT))
-}
-
-/// Ends the stream, so that the peer reads what is on its way and then the end. A peer that has left has nothing to
-/// be told.
-fn close(stream: &TcpStream) {
-    stream.shutdown(Shutdown::Write).ok();
-}
-
-fn offer_to_socket(stream: &mut TcpStream, block: &[u8], halt: &Halt<'_>) -> io::Result<Taken> {
+fn offer_to_socket(stream: &mut impl Stream, block: &[u8], halt: &Halt<'_>) -> io::Result<Taken> {
     let mut bytes = 0;
     let mut grace_until: Option<Instant> = None;
     while bytes < block.len() {

@@ -112,6 +112,23 @@ pub fn push(
     send(generator, plan, &mut peer, stop)
 }
 
+/// The same to the Unix socket at `path`.
+///
+/// # Errors
+///
+/// As [`push`].
+#[cfg(unix)]
+pub fn push_unix(
+    path: impl AsRef<std::path::Path>,
+    spec: &Spec,
+    plan: &Plan,
+    stop: &AtomicBool,
+) -> io::Result<Sent> {
+    let generator = generator(spec)?;
+    let mut peer = Peer::new(std::os::unix::net::UnixStream::connect(path)?)?;
+    send(generator, plan, &mut peer, stop)
+}
+
 /// Writes to `out` until the plan is fulfilled, `stop` is set or a pipe's reader closes
 /// ([`End::PeerClosed`](crate::End::PeerClosed)).
 ///

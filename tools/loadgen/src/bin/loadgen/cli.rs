@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use loadgen::{Limit, Plan, Shape, Spec};
 
 use crate::Failure;
-use crate::values::{self, Addr, Rate};
+use crate::values::{self, Addr, Rate, Target};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,9 +54,9 @@ pub(crate) enum Command {
     },
     /// Connect, and send
     Push {
-        /// tcp://HOST:PORT to connect to
-        #[arg(value_parser = values::url)]
-        to: Addr,
+        /// tcp://HOST:PORT or unix://PATH to connect to
+        #[arg(value_parser = values::target)]
+        to: Target,
         #[command(flatten)]
         load: Load,
     },

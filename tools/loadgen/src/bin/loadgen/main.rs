@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 
 use cli::{Cli, Command, Load};
 use loadgen::{End, Plan, Received, Sent, Server, Spec};
+use values::Target;
 
 /// What went wrong, as the line to print.
 enum Failure {
@@ -50,14 +51,18 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Push { to, load } => {
             let (spec, plan, answer) = prepare(&load)?;
-            let failed = running(format!("cannot send to {}", to.0));
-            let sent = loadgen::push(&*to.0, &spec, &plan, &never()).map_err(failed)?;
+            let failed = running(format!("cannot send to {to}"));
+            let sent = match &to {
+                Target::Tcp(addr) => loadgen::push(&*addr.0, &spec, &plan, &never()),
+                #[cfg(unix)]
+                Target::Unix(path) => loadgen::push_unix(path, &spec, &plan, &never()),
+            };
+            let sent = sent.map_err(failed)?;
             let (end, records) = (sent.end, sent.records);
             finish(sent, answer)?;
             if end == End::PeerClosed {
                 return Err(Failure::Running(format!(
-                    "{} closed the connection after {records} records",
-                    to.0
+                    "{to} closed the connection after {records} records"
                 )));
             }
             Ok(())

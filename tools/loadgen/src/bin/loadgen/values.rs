@@ -68,6 +68,34 @@ pub(crate) fn url(text: &str) -> Result<Addr, String> {
     }
 }
 
+/// Where `push` sends to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Tcp(Addr),
+    #[cfg(unix)]
+    Unix(String),
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Target::Tcp(Addr(addr)) => f.write_str(addr),
+            #[cfg(unix)]
+            Target::Unix(path) => f.write_str(path),
+        }
+    }
+}
+
+/// `tcp://HOST:PORT` or `unix://PATH`.
+pub(crate) fn target(text: &str) -> Result<Target, String> {
+    #[cfg(unix)]
+    if let Some(path) = text.strip_prefix("unix://").filter(|path| !path.is_empty()) {
+        return Ok(Target::Unix(path.to_owned()));
+    }
+    let remedy = "give tcp://HOST:PORT, such as tcp://localhost:9998, or unix://PATH";
+    url(text).map(Target::Tcp).map_err(|_| remedy.to_owned())
+}
+
 /// `ADDR:PORT`, or a port alone for loopback.
 pub(crate) fn listen_addr(text: &str) -> Result<Addr, String> {
     if text.parse::<u16>().is_ok() {
@@ -134,5 +162,13 @@ mod tests {
             assert!(url(text).is_err(), "{text}");
         }
         assert!(listen_addr("localhost").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn targets_are_ports_or_paths() {
+        assert_eq!(target("unix://a.sock"), Ok(Target::Unix("a.sock".into())));
+        assert_eq!(target("tcp://h:1"), Ok(Target::Tcp(Addr("h:1".into()))));
+        assert!(target("unix://").is_err());
     }
 }

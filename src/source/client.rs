@@ -1,4 +1,5 @@
-//! `tcp://HOST:PORT`: a client of a server that sends lines, as Spark's `socketTextStream` is.
+//! `tcp://HOST:PORT`, `unix://PATH`, `tls://HOST:PORT`: a client of a server that sends lines, as Spark's
+//! `socketTextStream` is.
 //!
 //! A socket cannot replay: what was read and not yet printed is lost with the process, and what the
 //! server sent into a connection that broke is lost with the connection. A stream that the server
@@ -11,17 +12,16 @@
 //! [`BACKOFF_NANOS_MIN`] to [`BACKOFF_NANOS_MAX`], each shortened by up to half at random, so that a
 //! thousand clients do not come back as one.
 
-use std::io::{self, Read as _};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
-use mio::Interest;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, reason};
+use crate::source::socket::{Address, Socket};
 use crate::source::{Read, Readiness, Source};
 
 /// The first wait before reconnecting: 100 ms.
@@ -29,12 +29,6 @@ const BACKOFF_NANOS_MIN: u64 = 100_000_000;
 
 /// The longest wait before reconnecting: 10 s.
 const BACKOFF_NANOS_MAX: u64 = 10_000_000_000;
-
-/// How long one attempt to connect may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A silent connection is probed after this long.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 
 /// Between attempts while the first connection is waited for.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
@@ -49,9 +43,9 @@ pub enum OnClose {
     Exit,
 }
 
-/// How to treat a TCP source.
+/// How to treat a server.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct TcpOptions {
+pub struct ClientOptions {
     /// When the server closes.
     pub on_close: OnClose,
     /// How long to keep trying for the first connection; zero: one attempt.
@@ -60,49 +54,44 @@ pub struct TcpOptions {
 
 #[derive(Debug)]
 enum State {
-    Connected(mio::net::TcpStream),
+    Connected(Socket),
     /// Lost; the next attempt begins then.
     Waiting(Timestamp),
     /// An attempt is being made.
-    Connecting(Arc<ArrayQueue<io::Result<TcpStream>>>),
+    Connecting(Arc<ArrayQueue<io::Result<Socket>>>),
     Over,
 }
 
 /// A connection to a server, made again when it is lost.
 #[derive(Debug)]
-pub struct TcpSource {
+pub struct Client {
     name: String,
-    host_and_port: String,
+    address: Address,
     on_close: OnClose,
     state: State,
     /// Failed attempts, and connections that brought nothing, since bytes last came.
     failures: u32,
 }
 
-impl TcpSource {
-    /// Connects to `host_and_port`.
+impl Client {
+    /// Connects to `address`.
     ///
     /// # Errors
-    /// If the address makes no sense (usage), or nobody answers there within the time.
-    pub fn connect(
-        name: &str,
-        host_and_port: &str,
-        options: TcpOptions,
-    ) -> Result<TcpSource, Error> {
-        check_address(name, host_and_port)?;
+    /// If nobody answers there within the time.
+    pub fn connect(name: &str, address: Address, options: ClientOptions) -> Result<Client, Error> {
         let begun = Instant::now();
-        let stream = loop {
-            match connect(host_and_port) {
-                Ok(stream) => break stream,
+        let socket = loop {
+            match Socket::connect(&address) {
+                Ok(socket) => break socket,
                 Err(_) if begun.elapsed() < options.connect_wait => thread::sleep(FIRST_RETRY),
-                Err(error) => return Err(cannot_connect(name, &error)),
+                Err(error) => return Err(cannot_connect(name, &address, &error)),
             }
         };
-        Ok(TcpSource {
+        Ok(Client {
             name: name.to_owned(),
-            host_and_port: host_and_port.to_owned(),
+            address,
             on_close: options.on_close,
-            state: State::Connected(mio::net::TcpStream::from_std(stream)),
+            state: State::Connected(socket),
             failures: 0,
         })
     }
@@ -139,10 +128,10 @@ impl TcpSource {
     fn begin_connecting(&mut self, readiness: &Readiness<'_>, now: Timestamp) {
         let answer = Arc::new(ArrayQueue::new(1));
         let (sender, waker) = (answer.clone(), readiness.waker.clone());
-        let address = self.host_and_port.clone();
+        let address = self.address.clone();
         let attempt = move || {
             // One attempt, one answer: the queue has room. Nobody may be left to hear it.
-            drop(sender.push(connect(&address)));
+            drop(sender.push(Socket::connect(&address)));
             drop(waker.wake());
         };
         match thread::Builder::new().name("connect".into()).spawn(attempt) {
@@ -153,26 +142,22 @@ impl TcpSource {
         }
     }
 
-    fn connected(&mut self, stream: TcpStream, readiness: &Readiness<'_>) -> io::Result<()> {
-        self.state = State::Connected(mio::net::TcpStream::from_std(stream));
+    fn connected(&mut self, socket: Socket, readiness: &Readiness<'_>) -> io::Result<()> {
+        self.state = State::Connected(socket);
         self.register(readiness)?;
         tracing::warn!("connected to {} again", self.name);
         Ok(())
     }
 }
 
-impl Source for TcpSource {
+impl Source for Client {
     fn name(&self) -> &str {
         &self.name
     }
 
     fn register(&mut self, readiness: &Readiness<'_>) -> io::Result<()> {
         match &mut self.state {
-            State::Connected(stream) => {
-                readiness
-                    .registry
-                    .register(stream, readiness.token, Interest::READABLE)
-            }
+            State::Connected(socket) => socket.register(readiness),
             State::Waiting(_) | State::Connecting(_) | State::Over => Ok(()),
         }
     }
@@ -180,7 +165,7 @@ impl Source for TcpSource {
     fn read(&mut self, space: &mut [u8], readiness: &Readiness<'_>, now: Timestamp) -> Read {
         loop {
             match &mut self.state {
-                State::Connected(stream) => match stream.read(space) {
+                State::Connected(socket) => match socket.read(space) {
                     Ok(0) => return self.lost(None, now),
                     Ok(count) => {
                         self.failures = 0;
@@ -189,7 +174,6 @@ impl Source for TcpSource {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         return Read::Nothing;
                     }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return self.lost(Some(&error), now),
                 },
                 State::Waiting(until) if now < *until => return Read::Nothing,
@@ -197,7 +181,7 @@ impl Source for TcpSource {
                 State::Connecting(answer) => match answer.pop() {
                     None => return Read::Nothing,
                     Some(result) => {
-                        let result = result.and_then(|stream| self.connected(stream, readiness));
+                        let result = result.and_then(|socket| self.connected(socket, readiness));
                         if let Err(error) = result {
                             let what =
                                 format!("cannot connect to {}: {}", self.name, reason(&error));
@@ -225,42 +209,17 @@ fn backoff_nanos(failures: u32, random: f64) -> u64 {
     (nanos * (1.0 - random / 2.0)) as u64
 }
 
-/// Resolves and connects; waits, so not for the reader's thread.
-fn connect(host_and_port: &str) -> io::Result<TcpStream> {
-    let mut error = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in host_and_port.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
-            Ok(stream) => {
-                stream.set_nonblocking(true)?;
-                // A server that died without a word is noticed by the system's keepalive probes.
-                rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
-                rustix::net::sockopt::set_tcp_keepidle(&stream, KEEPALIVE_IDLE)?;
-                return Ok(stream);
-            }
-            Err(refused) => error = refused,
-        }
-    }
-    Err(error)
-}
-
-fn check_address(name: &str, host_and_port: &str) -> Result<(), Error> {
-    let valid = host_and_port.rsplit_once(':').is_some_and(|(host, port)| {
-        let bracketed = host.starts_with('[') && host.ends_with(']');
-        let plain = !host.is_empty() && !host.contains([':', '/', '@', '?', ' ']);
-        (bracketed || plain) && port.parse::<u16>().is_ok_and(|port| port > 0)
-    });
-    if valid {
-        return Ok(());
-    }
-    Err(Error::Usage(format!(
-        "source {name}: not an address; write tcp://HOST:PORT, for example tcp://localhost:9998"
-    )))
-}
-
-fn cannot_connect(name: &str, error: &io::Error) -> Error {
+fn cannot_connect(name: &str, address: &Address, error: &io::Error) -> Error {
     let remedy = match error.kind() {
+        io::ErrorKind::NotFound if matches!(address, Address::Unix(_)) => {
+            "check the path; start the server first, or wait for it with --connect-wait 30s"
+        }
         io::ErrorKind::ConnectionRefused => {
             "start the server first, or wait for it with --connect-wait 30s"
+        }
+        // It says all there is to say.
+        io::ErrorKind::InvalidData => {
+            return Error::Source(format!("cannot connect to {name}: {}", reason(error)));
         }
         io::ErrorKind::TimedOut => "check the host, the port and the firewall in between",
         _ => "check the host's name and the network",
@@ -285,30 +244,5 @@ mod tests {
             shortest.abs_diff(BACKOFF_NANOS_MAX / 2) < 1000,
             "{shortest}"
         );
-    }
-
-    #[test]
-    fn addresses_are_checked_before_anything_is_resolved() {
-        for good in [
-            "localhost:1",
-            "127.0.0.1:65535",
-            "[::1]:9998",
-            "a-b.example:80",
-        ] {
-            assert!(check_address("x", good).is_ok(), "{good}");
-        }
-        for bad in [
-            "",
-            "localhost",
-            ":9998",
-            "h:0",
-            "h:65536",
-            "h:http",
-            "::1:80",
-            "u@h:80",
-            "h/p:80",
-        ] {
-            assert!(check_address("x", bad).is_err(), "{bad}");
-        }
     }
 }

@@ -1,0 +1,215 @@
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use mio::Poll;
+
+use super::*;
+use crate::clock::VirtualClock;
+use crate::source::Readiness;
+
+#[test]
+fn boundaries_are_multiples_of_the_interval() {
+    let every = 5_000_000_000;
+    let at = |ms| Timestamp::from_millis(ms);
+    assert_eq!(next_boundary(at(0), every), at(5000));
+    assert_eq!(next_boundary(at(4999), every), at(5000));
+    assert_eq!(next_boundary(at(5000), every), at(10_000));
+    assert_eq!(next_boundary(at(-1), every), at(0));
+}
+
+/// A clock that is at the time it was set to.
+#[derive(Default)]
+struct SetClock(AtomicI64);
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn wait(&self, _: &mut Poll, _: &mut Events, _: Option<Timestamp>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Pieces of a stream, and the milliseconds the clock stands at when each has been read.
+struct Pieces(Arc<SetClock>, Vec<(i64, &'static [u8])>);
+
+impl Source for Pieces {
+    fn name(&self) -> &str {
+        "pieces"
+    }
+
+    fn register(&mut self, _: &Readiness<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read(&mut self, space: &mut [u8], _: &Readiness<'_>, _: Timestamp) -> Read {
+        if self.1.is_empty() {
+            return Read::Finished;
+        }
+        let (millis, piece) = self.1.remove(0);
+        self.0.0.store(millis, Ordering::Relaxed);
+        space[..piece.len()].copy_from_slice(piece);
+        Read::Bytes(piece.len())
+    }
+}
+
+/// Keeps the lines of every batch; never idle, so that lines are held back.
+#[derive(Default)]
+struct Batches(Vec<Vec<u8>>, Vec<u8>);
+
+impl Downstream for Batches {
+    fn reclaim(&mut self, _: &mut Pool) {}
+
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn is_done(&self) -> bool {
+        true
+    }
+
+    fn is_idle(&self) -> bool {
+        false
+    }
+
+    fn chunk(&mut self, chunk: Box<Chunk>, pool: &mut Pool) {
+        self.1.extend_from_slice(chunk.lines());
+        pool.put(chunk);
+    }
+
+    fn mark(&mut self, _: Mark) -> bool {
+        self.0.push(std::mem::take(&mut self.1));
+        true
+    }
+}
+
+fn reader(
+    sources: Vec<Box<dyn Source>>,
+    clock: Arc<dyn Clock>,
+    pool: Pool,
+    long_connections_max: usize,
+) -> Reader<Batches> {
+    let parts = ReaderParts {
+        sources,
+        pool,
+        downstream: Batches::default(),
+        clock,
+        every_nanos: 10_000_000,
+        line_bytes_max: 32,
+        send_bytes: 64,
+        long_connections_max,
+        fail_fast: false,
+    };
+    Reader::new(parts, ReaderPoll::new().unwrap())
+}
+
+fn texts(batches: &Batches) -> Vec<&str> {
+    let texts = batches.0.iter().map(|lines| std::str::from_utf8(lines));
+    texts.map(Result::unwrap).collect()
+}
+
+#[test]
+fn bytes_that_a_boundary_overtook_while_they_were_read_are_the_next_batch_s_own() {
+    let clock = Arc::new(SetClock::default());
+    let pieces: Vec<(i64, &[u8])> = vec![
+        (1, b"a\nb"),
+        (5, b"c\nd"),
+        (12, b"e\n"),
+        (13, b"f\n"),
+        (31, b"g\nh\ni\n"),
+    ];
+    let source = Box::new(Pieces(Arc::clone(&clock), pieces));
+    let reader = reader(vec![source], clock, Pool::new(64, 256), 0);
+    let (report, batches) = reader.run().unwrap();
+    assert_eq!(texts(&batches), ["a\nbc\n", "de\nf\n", "", "g\nh\ni\n"]);
+    assert_eq!((report.bytes, report.torn_lines), (16, 0));
+}
+
+/// Always has a line, until the trickle is over.
+struct Torrent {
+    reads: Arc<AtomicI64>,
+    is_enough: Arc<AtomicBool>,
+}
+
+impl Source for Torrent {
+    fn name(&self) -> &str {
+        "torrent"
+    }
+
+    fn register(&mut self, _: &Readiness<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read(&mut self, space: &mut [u8], _: &Readiness<'_>, _: Timestamp) -> Read {
+        if self.is_enough.load(Ordering::Relaxed) {
+            return Read::Finished;
+        }
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        space[..2].copy_from_slice(b"t\n");
+        Read::Bytes(2)
+    }
+}
+
+/// Has a line, then nothing until the next event, in turn; notes how far the torrent was each time.
+struct Trickle {
+    lines: usize,
+    has_line: bool,
+    torrent_reads: Arc<AtomicI64>,
+    seen: Vec<i64>,
+    is_enough: Arc<AtomicBool>,
+}
+
+impl Source for Trickle {
+    fn name(&self) -> &str {
+        "trickle"
+    }
+
+    fn register(&mut self, _: &Readiness<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read(&mut self, space: &mut [u8], readiness: &Readiness<'_>, _: Timestamp) -> Read {
+        self.seen.push(self.torrent_reads.load(Ordering::Relaxed));
+        if self.lines == 0 {
+            let gaps = self.seen.windows(2).map(|pair| pair[1] - pair[0]);
+            assert!(
+                gaps.max() <= Some(2),
+                "reads of the torrent: {:?}",
+                self.seen
+            );
+            self.is_enough.store(true, Ordering::Relaxed);
+            return Read::Finished;
+        }
+        self.has_line = !self.has_line;
+        if !self.has_line {
+            readiness.waker.wake().unwrap();
+            return Read::Nothing;
+        }
+        self.lines -= 1;
+        space[..2].copy_from_slice(b"s\n");
+        Read::Bytes(2)
+    }
+}
+
+#[test]
+fn a_source_that_always_has_something_does_not_keep_another_from_being_noticed() {
+    let start = Timestamp::from_millis(1);
+    let (reads, is_enough) = (Arc::default(), Arc::default());
+    let trickle = Trickle {
+        lines: 100,
+        has_line: false,
+        torrent_reads: Arc::clone(&reads),
+        seen: Vec::new(),
+        is_enough: Arc::clone(&is_enough),
+    };
+    let torrent = Torrent { reads, is_enough };
+    let clock = Arc::new(VirtualClock::new(start));
+    let sources: Vec<Box<dyn Source>> = vec![Box::new(torrent), Box::new(trickle)];
+    let (_, batches) = reader(sources, clock, Pool::new(64, 512), 0).run().unwrap();
+    // Time stood still: not once did the reader sleep.
+    assert_eq!(batches.0.len(), 1);
+    assert_eq!(
+        batches.0[0].iter().filter(|&&byte| byte == b's').count(),
+        100
+    );
+}
