@@ -5,7 +5,7 @@ use super::{BailReason, Segment};
 
 /// Checks the escapes whose slots start at `at`; returns the first slot that is none.
 ///
-/// Surrogates are left to the slow parser, right or not.
+/// A surrogate that is no half of a pair is left to the slow parser.
 #[cold]
 pub(super) fn check<S: Simd>(segment: Segment<'_, S>, mut at: usize) -> Result<usize, BailReason> {
     while segment.kinds()[at] == b'\\' {
@@ -19,7 +19,10 @@ pub(super) fn check<S: Simd>(segment: Segment<'_, S>, mut at: usize) -> Result<u
                     return Err(BailReason::Escape);
                 }
                 if char(digits).is_none() {
-                    return Err(BailReason::Surrogate);
+                    let pair = code.get(1..PAIR_BYTES).and_then(pair);
+                    pair.ok_or(BailReason::Surrogate)?;
+                    // The second half's backslash is the next slot.
+                    at += 1;
                 }
             }
             _ => return Err(BailReason::Escape),
@@ -44,9 +47,15 @@ pub(super) fn resolve(inside: &[u8], value: &mut Vec<u8>) {
             b'r' => b'\r',
             b't' => b'\t',
             b'u' => {
-                let (digits, behind) = rest.split_at(4);
-                rest = behind;
-                let char = char(digits).expect("surrogates are refused by the check");
+                let (char, len) = match char(&rest[..4]) {
+                    Some(char) => (char, 4),
+                    None => {
+                        let pair = rest.get(..PAIR_BYTES - 1).and_then(pair);
+                        let char = pair.expect("lone surrogates are refused by the check");
+                        (char, PAIR_BYTES - 1)
+                    }
+                };
+                rest = &rest[len..];
                 value.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
                 continue;
             }
@@ -67,16 +76,37 @@ pub(super) fn resolves_to(inside: &[u8], value: &[u8]) -> bool {
     resolved == value
 }
 
+/// The bytes of `ud83d\ude00`.
+const PAIR_BYTES: usize = 11;
+
 /// The character of four hexadecimal digits, unless it is a surrogate.
 fn char(digits: &[u8]) -> Option<char> {
-    let code = digits.iter().fold(0, |code, &digit| {
+    char::from_u32(code(digits))
+}
+
+/// The character of the two surrogates of `d83d\ude00`, whose first four are digits.
+fn pair(escapes: &[u8]) -> Option<char> {
+    let (high, behind) = escapes.split_at(4);
+    let low = behind.strip_prefix(b"\\u")?;
+    if !low.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let (high, low) = (code(high), code(low));
+    let is_pair = (0xd800..0xdc00).contains(&high) && (0xdc00..0xe000).contains(&low);
+    // RFC 8259, section 7: both halves are offsets of ten bits.
+    let code = 0x1_0000 + ((high & 0x3ff) << 10 | low & 0x3ff);
+    is_pair.then(|| char::from_u32(code)).flatten()
+}
+
+/// The number of four hexadecimal digits.
+fn code(digits: &[u8]) -> u32 {
+    digits.iter().fold(0, |code, &digit| {
         let value = match digit {
             b'0'..=b'9' => digit - b'0',
             _ => (digit | 0x20) - b'a' + 10,
         };
         code << 4 | u32::from(value)
-    });
-    char::from_u32(code)
+    })
 }
 
 #[cfg(test)]
@@ -91,12 +121,31 @@ mod tests {
             (r#"\"\\\/\b\f\n\r\t"#, "\"\\/\u{8}\u{c}\n\r\t"),
             (r"a\u0041\u00e9\u20AC\uFFFFz", "aA\u{e9}\u{20ac}\u{ffff}z"),
             (r"\u0000", "\0"),
+            (
+                r"a\ud83d\uDE00\ud800\udc00\uDBFF\udfffz",
+                "a\u{1f600}\u{10000}\u{10ffff}z",
+            ),
         ] {
             let mut resolved = vec![1];
             resolve(inside.as_bytes(), &mut resolved);
             assert_eq!(resolved, value.as_bytes(), "{inside}");
             assert!(resolves_to(inside.as_bytes(), value.as_bytes()));
             assert!(!resolves_to(inside.as_bytes(), b"another"));
+        }
+    }
+
+    #[test]
+    fn only_a_high_and_a_low_surrogate_are_a_pair() {
+        for (escapes, char) in [
+            (r"d83d\ude00", Some('\u{1f600}')),
+            (r"d83d\ud83d", None),
+            (r"ude00\ud83d", None),
+            (r"d83d\u0041", None),
+            (r"d83d\ude0g", None),
+            (r"d83d/ude00", None),
+            (r"d83d\nde00", None),
+        ] {
+            assert_eq!(pair(escapes.as_bytes()), char, "{escapes}");
         }
     }
 

@@ -121,7 +121,7 @@ pub enum BailReason {
     String,
     /// An escape that is none.
     Escape,
-    /// An escaped surrogate.
+    /// An escaped surrogate that is no half of a pair.
     Surrogate,
     /// A number that is none.
     Number,
