@@ -71,7 +71,8 @@ const COUNT_EXAMPLES: &str = "\
 Sources:
   tcp://HOST:PORT   connect to a server that sends lines; reconnect when it closes
   -                 standard input
-  FILE              read to its end
+  FILE              read to its end; several are read one after another
+  'logs/*.jsonl'    every file that the glob matches, by name
 
 Key paths:
   status                      a member of the record
@@ -83,6 +84,7 @@ Key paths:
 Examples:
   tallyline count tcp://localhost:9998 --by status --every 5s
   tallyline count orders.jsonl --by customer.address.country --output csv
+  tallyline count 'logs/**/*.jsonl' --by status
   tallyline count - --by status --output spark < orders.jsonl
   tallyline count orders.jsonl --by status --max-malformed 1% --reject-file bad.jsonl
 
@@ -116,8 +118,9 @@ Exit status: 0 all is well, 2 something is wrong; then each fault is a line with
 /// `tallyline count`.
 #[derive(Args, Clone, Debug)]
 pub struct CountArgs {
-    /// Where the lines come from: tcp://HOST:PORT, a file, or - for standard input.
-    pub source: String,
+    /// Where the lines come from: tcp://HOST:PORT, files, globs, or - for standard input.
+    #[arg(id = "source", required = true, value_name = "SOURCE")]
+    pub sources: Vec<String>,
 
     /// What to count by: the path of a string, number, boolean or null in each record.
     #[arg(long, value_name = "PATH", value_parser = key_path)]

@@ -13,7 +13,7 @@ use crate::pipeline::{Settings, default_shards};
 use crate::record::KeyPath;
 use crate::reject::RejectOptions;
 use crate::sink::SinkOptions;
-use crate::source::{FileSource, Source, TcpOptions, TcpSource};
+use crate::source::{FileSource, Files, Source, TcpOptions, TcpSource, files_named};
 
 /// A `Duration` as the pipeline counts time.
 pub fn nanos(duration: Duration) -> u64 {
@@ -88,15 +88,42 @@ pub enum Whole {
     No,
 }
 
-/// Opens a source.
+/// Opens the sources with these names. Files that stand side by side are one source, read in order.
 ///
 /// # Errors
-/// If its name makes no sense (usage), or it cannot be reached or read.
-pub fn open_source(
-    name: &str,
+/// If a name makes no sense (usage), or what it names cannot be reached or read.
+pub fn open_sources(
+    names: &[String],
     stream: &StreamArgs,
     whole: Whole,
-) -> Result<Box<dyn Source>, Error> {
+) -> Result<Vec<Box<dyn Source>>, Error> {
+    let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    let mut files = Vec::new();
+    for name in names {
+        if let Some(more) = is_path(name)
+            .then(|| files_named(name))
+            .transpose()?
+            .flatten()
+        {
+            files.extend(more);
+            continue;
+        }
+        if !files.is_empty() {
+            sources.push(Box::new(Files::new(
+                std::mem::take(&mut files),
+                whole == Whole::Yes,
+            )));
+        }
+        sources.push(open_stream(name, stream)?);
+    }
+    if !files.is_empty() {
+        sources.push(Box::new(Files::new(files, whole == Whole::Yes)));
+    }
+    Ok(sources)
+}
+
+/// Opens a source that is no plain file.
+fn open_stream(name: &str, stream: &StreamArgs) -> Result<Box<dyn Source>, Error> {
     if name == "-" {
         return Ok(Box::new(FileSource::stdin()?));
     }
@@ -115,7 +142,6 @@ pub fn open_source(
             "source '': the name is empty; give tcp://HOST:PORT, a file, or - for standard input"
                 .to_owned(),
         )),
-        _ if whole == Whole::Yes => Ok(Box::new(FileSource::open(name)?.in_extents()?)),
         _ => Ok(Box::new(FileSource::open(name)?)),
     }
 }
@@ -139,6 +165,14 @@ pub fn check_reject_file(reject: &RejectOptions, source: &str) -> Result<(), Err
         value: reject.path.display().to_string(),
         remedy: "that is the source itself; name another file".to_owned(),
     })
+}
+
+/// Whether a name is to be looked for in the file system.
+fn is_path(name: &str) -> bool {
+    let has_scheme = name
+        .split_once("://")
+        .is_some_and(|(scheme, _)| is_scheme(scheme));
+    !name.is_empty() && name != "-" && !has_scheme
 }
 
 /// Whether this can be the scheme of an address, rather than the beginning of a strange file name.

@@ -1,4 +1,4 @@
-//! `tallyline count`: a source, counted by key.
+//! `tallyline count`: sources, counted by key.
 
 use std::io;
 use std::sync::Arc;
@@ -15,26 +15,29 @@ use crate::source::Source;
 pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
     let settings = config::settings(args);
     if let Some(reject) = &settings.reject {
-        config::check_reject_file(reject, &args.source)?;
+        for source in &args.sources {
+            config::check_reject_file(reject, source)?;
+        }
     }
-    let source = config::open_source(&args.source, &args.stream, Whole::Yes)?;
+    let sources = config::open_sources(&args.sources, &args.stream, Whole::Yes)?;
     let sink = args
         .output
         .output
         .sink(io::stdout(), config::sink_options(&args.output));
-    count(settings, source, sink, voice)
+    count(settings, sources, sink, voice)
 }
 
-/// Runs a pipeline on the system's clock until its source is over or a signal drains it.
+/// Runs a pipeline on the system's clock until its sources are over or a signal drains it.
 pub(super) fn count(
     settings: Settings,
-    source: Box<dyn Source>,
+    sources: Vec<Box<dyn Source>>,
     sink: Box<dyn Sink>,
     voice: Voice,
 ) -> Result<(), Error> {
+    let names: Vec<&str> = sources.iter().map(|source| source.name()).collect();
     tracing::info!(
         "counting {} by {}: {} parsers, {} shards, memory at most {} with 32-byte keys ({} + {} a key beside its bytes)",
-        source.name(),
+        names.join(", "),
         settings.by,
         settings.parsers,
         settings.shards,
@@ -42,7 +45,7 @@ pub(super) fn count(
         text::bytes(settings.memory_bytes_max(0) - settings.keys_max * KEY_BYTES),
         text::bytes(KEY_BYTES),
     );
-    let pipeline = Pipeline::new(settings, vec![source], vec![sink], Arc::new(SystemClock))?;
+    let pipeline = Pipeline::new(settings, sources, vec![sink], Arc::new(SystemClock))?;
     drain_on_signals(pipeline.stop())?;
     let (summary, result) = pipeline.run()?;
     let is_unread = result.as_ref().is_err_and(Error::is_closed_pipe);

@@ -53,7 +53,7 @@ pub(super) fn run(args: &DemoArgs, voice: Voice) -> Result<(), Error> {
         .output
         .output
         .sink(io::stdout(), config::sink_options(&args.output));
-    let result = count::count(settings, Box::new(source), sink, voice);
+    let result = count::count(settings, vec![Box::new(source)], sink, voice);
 
     // The connection is closed by now: the server notices at its next record.
     stop.store(true, Ordering::Relaxed);

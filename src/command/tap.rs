@@ -23,7 +23,8 @@ const CHUNK_BYTES: usize = 256 * 1024;
 const RULE: &str = "-------------------------------------------";
 
 pub(super) fn run(args: &TapArgs) -> Result<(), Error> {
-    let source = config::open_source(&args.source, &args.stream, Whole::No)?;
+    let names = std::slice::from_ref(&args.source);
+    let sources = config::open_sources(names, &args.stream, Whole::No)?;
     let poll = ReaderPoll::new().map_err(|error| Error::System("open a poll", error))?;
     let stop = poll.stop();
     drain_on_signals(stop.clone())?;
@@ -39,7 +40,7 @@ pub(super) fn run(args: &TapArgs) -> Result<(), Error> {
     .escaping(io::stdout().is_terminal());
     let reader = Reader::new(
         ReaderParts {
-            sources: vec![source],
+            sources,
             pool: Pool::new(CHUNK_BYTES, pool_bytes),
             downstream: tap,
             clock: Arc::new(SystemClock) as Arc<dyn Clock>,

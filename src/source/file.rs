@@ -1,4 +1,4 @@
-//! Standard input and plain files.
+//! Standard input, or one file.
 //!
 //! A file is read to the end as it stands when it is opened; it can be read again, so a crash loses nothing that a
 //! second run would not find. Standard input, and a named pipe given as a file, cannot be replayed:
@@ -35,7 +35,7 @@ const EXTENT_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct FileSource {
     name: String,
-    file: File,
+    file: Arc<File>,
     /// A pipe, a terminal, a socket: reads may have to wait.
     may_wait: bool,
     is_over: bool,
@@ -77,13 +77,14 @@ impl FileSource {
         FileSource::new("-", File::from(input))
     }
 
-    /// The file at `path`.
+    /// The file at `path`. A named pipe is waited for until somebody writes into it.
     ///
     /// # Errors
     /// If it cannot be opened or is a directory.
-    pub fn open(path: &str) -> Result<FileSource, Error> {
-        let file = File::open(Path::new(path)).map_err(|error| failed(path, "open", &error))?;
-        FileSource::new(path, file)
+    pub fn open(path: impl AsRef<Path>) -> Result<FileSource, Error> {
+        let name = path.as_ref().display().to_string();
+        let file = File::open(path).map_err(|error| failed(&name, "open", &error))?;
+        FileSource::new(&name, file)
     }
 
     /// Has the parsers read the file for themselves, as long as it is now, if it is a regular one.
@@ -91,15 +92,14 @@ impl FileSource {
     /// # Errors
     /// If its length cannot be told.
     pub fn in_extents(mut self) -> Result<FileSource, Error> {
-        let failed = |error| failed(&self.name, "read", &error);
-        let file_end = self.file.metadata().map_err(failed)?.len();
+        let file_end = self.file.metadata();
+        let file_end = file_end.map_err(|error| failed(&self.name, "read", &error))?;
+        let file_end = file_end.len();
         // Files that the kernel makes up as they are read have no length.
         if !self.may_wait && file_end > 0 {
-            let file = Arc::new(self.file.try_clone().map_err(failed)?);
-            let name = self.name.as_str().into();
             self.extents = Some(Extents {
-                name,
-                file,
+                name: self.name.as_str().into(),
+                file: Arc::clone(&self.file),
                 next: 0,
                 file_end,
             });
@@ -111,9 +111,7 @@ impl FileSource {
         let stat = rustix::fs::fstat(&file).map_err(|error| failed(name, "read", &error.into()))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind == FileType::Directory {
-            return Err(Error::Source(format!(
-                "cannot read {name}: it is a directory; name a file in it"
-            )));
+            return Err(is_a_directory(name));
         }
         if kind == FileType::Fifo
             && let Err(error) = rustix::pipe::fcntl_setpipe_size(&file, PIPE_BYTES)
@@ -123,7 +121,7 @@ impl FileSource {
         let may_wait = kind != FileType::RegularFile;
         Ok(FileSource {
             name: name.to_owned(),
-            file,
+            file: Arc::new(file),
             may_wait,
             is_over: false,
             extents: None,
@@ -171,7 +169,7 @@ impl Source for FileSource {
         let result = match self.may_wait.then(|| self.has_something()) {
             Some(Ok(false)) => return Read::Nothing,
             Some(Err(error)) => Err(error),
-            None | Some(Ok(true)) => retry(|| self.file.read(space)),
+            None | Some(Ok(true)) => retry(|| (&*self.file).read(space)),
         };
         match result {
             Ok(0) => {
@@ -193,6 +191,13 @@ fn retry(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
             result => return result,
         }
     }
+}
+
+pub(super) fn is_a_directory(name: &str) -> Error {
+    Error::Source(format!(
+        "cannot read {name}: it is a directory; name a file in it, or a glob such as '{}/*'",
+        name.trim_end_matches('/')
+    ))
 }
 
 pub(crate) fn failed(name: &str, what: &str, error: &io::Error) -> Error {

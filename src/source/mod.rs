@@ -5,11 +5,15 @@
 //! source can replay after a crash stands at the head of its own file.
 
 mod file;
+mod files;
+mod paths;
 mod script;
 mod tcp;
 
 pub use file::FileSource;
 pub(crate) use file::failed;
+pub use files::Files;
+pub use paths::files_named;
 pub use script::{Script, ScriptEvent};
 pub use tcp::{OnClose, TcpOptions, TcpSource};
 

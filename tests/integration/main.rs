@@ -5,6 +5,7 @@
 mod support;
 
 mod pipeline;
+mod files;
 mod goldens;
 mod house;
 mod sockets;

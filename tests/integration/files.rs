@@ -1,0 +1,166 @@
+//! Files: many of them and globs.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use loadgen::{Expectation, Plan, Spec};
+
+use crate::support::{JsonTally, tallyline};
+
+/// Orders with a few faults, as bytes, and what a counter must say of them.
+fn orders(records: u64) -> (Vec<u8>, Expectation) {
+    let spec = Spec {
+        malformed: 0.05,
+        missing: 0.05,
+        ..Spec::default()
+    };
+    let never = std::sync::atomic::AtomicBool::new(false);
+    let mut bytes = Vec::new();
+    let sent = loadgen::write(&mut bytes, &spec, &Plan::records(records), &never).unwrap();
+    (bytes, sent.expectation)
+}
+
+/// Cuts `bytes` at line ends into so many files in `folder`, named `000.jsonl` and up. Every third
+/// lacks its last newline, every other begins with a byte order mark.
+fn deal_out(bytes: &[u8], files: usize, folder: &Path) {
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
+    for (number, lines) in lines.chunks(lines.len().div_ceil(files)).enumerate() {
+        let mut content = lines.concat();
+        if number % 3 == 0 {
+            content.pop();
+        }
+        if number % 2 == 0 {
+            content.splice(0..0, *b"\xEF\xBB\xBF");
+        }
+        fs::write(folder.join(format!("{number:03}.jsonl")), content).unwrap();
+    }
+}
+
+fn tally(output: &Output) -> JsonTally {
+    let mut tally = JsonTally::default();
+    for line in std::str::from_utf8(&output.stdout).unwrap().lines() {
+        tally.add(line);
+    }
+    tally
+}
+
+/// Counts these sources by status into JSON, with these flags more.
+fn count(sources: &[&str], flags: &[&str]) -> Output {
+    let common = ["--by", "status", "--output", "json", "--quiet"];
+    tallyline(&[&["count"], sources, &common, flags].concat())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn many_files_count_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bytes, expectation) = orders(30_000);
+    deal_out(&bytes, 200, folder.path());
+    let glob = format!("{}/*.jsonl", folder.path().display());
+    let output = count(&[&glob], &[]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    tally(&output).assert_is(&expectation);
+
+    // As a shell expands the glob; and with other sources before, between and after.
+    let mut names: Vec<String> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path().display().to_string())
+        .collect();
+    names.sort();
+    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(names.len(), 200);
+    names.insert(150, "-");
+    names.insert(0, "/dev/null");
+    let output = count(&names, &[]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    tally(&output).assert_is(&expectation);
+}
+
+#[test]
+fn thousands_of_files_need_no_more_descriptors_and_memory_than_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..3000 {
+        let name = folder.path().join(format!("{number}.jsonl"));
+        fs::write(name, "{\"status\":1}\n{\"status\":2}").unwrap();
+    }
+    let glob = format!("{}/*", folder.path().display());
+    // The least pool that the program takes, and few descriptors.
+    let args = ["count", &glob, "--by", "status", "-o", "json", "-q"];
+    let pool = ["--pool-bytes", "3MiB", "--parsers", "2"];
+    let program = tallyline(&[&args[..], &pool].concat());
+    let limited = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 40; exec \"$@\"", "sh"])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .output()
+        .unwrap();
+    assert_eq!(limited.status.code(), Some(0), "{limited:?}");
+    let tally = tally(&limited);
+    assert_eq!((tally.lines, tally.counts["1"]), (6000, 3000));
+}
+
+#[test]
+fn tap_shows_the_files_in_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in [
+        ("b", "3\n4"),
+        ("a", "\u{feff}1\n2"),
+        ("c", ""),
+        ("d", "5\n"),
+    ] {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    let glob = format!("{}/?", folder.path().display());
+    let output = tallyline(&["tap", &glob, "--every", "24h"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("-\n1\n2\n3\n4\n5\n(5 lines)\n"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_read_ends_the_run_before_anything_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = |name: &str| folder.path().join(name).display().to_string();
+    let (good, missing, sub) = (name("good.jsonl"), name("missing.jsonl"), name("sub"));
+    fs::write(&good, "{\"status\":1}\n").unwrap();
+    fs::create_dir(&sub).unwrap();
+    for (sources, status, message) in [
+        (
+            [&good[..], &missing],
+            1,
+            format!("cannot open {missing}: no such file or directory; check the path"),
+        ),
+        (
+            [&good, &sub],
+            1,
+            format!(
+                "cannot read {sub}: it is a directory; name a file in it, or a glob such as '{sub}/*'"
+            ),
+        ),
+        (
+            [&good, &name("*.json")],
+            1,
+            format!(
+                "no file matches {}; check the path and the pattern",
+                name("*.json")
+            ),
+        ),
+        (
+            [&good, &name("***")],
+            2,
+            format!(
+                "source {}: not a glob: wildcards are either regular `*` or recursive `**`",
+                name("***")
+            ),
+        ),
+    ] {
+        let output = count(&sources, &[]);
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(stderr, format!("tallyline: {message}\n"));
+        assert!(output.stdout.is_empty());
+    }
+}
