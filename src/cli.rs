@@ -71,7 +71,8 @@ const COUNT_EXAMPLES: &str = "\
 Sources:
   tcp://HOST:PORT   connect to a server that sends lines; reconnect when it closes
   -                 standard input
-  FILE              read to its end; several are read one after another
+  FILE              read to its end; several are read one after another; gzip and zstd are told by
+                    their contents
   'logs/*.jsonl'    every file that the glob matches, by name
 
 Key paths:

@@ -79,6 +79,12 @@ impl Source for Files {
         Ok(())
     }
 
+    fn wants_core(&self) -> bool {
+        // The first file stands for all: more than a few are seldom of two kinds.
+        let first = self.rest.as_slice().first();
+        first.is_some_and(|path| FileSource::open(path).is_ok_and(|file| file.wants_core()))
+    }
+
     fn read(&mut self, space: &mut [u8], readiness: &Readiness<'_>, now: Timestamp) -> Read {
         loop {
             if let Some(open) = &mut self.open {

@@ -4,6 +4,7 @@
 //! has nothing says so, and mio's poll (or [`Source::wake_at`]) tells when to ask again. What a
 //! source can replay after a crash stands at the head of its own file.
 
+mod archive;
 mod file;
 mod files;
 mod paths;
@@ -70,6 +71,12 @@ pub trait Source: Send {
 
     /// Reads into `space`, which is not empty; never waits.
     fn read(&mut self, space: &mut [u8], readiness: &Readiness<'_>, now: Timestamp) -> Read;
+
+    /// Whether a thread of its own, busy with its bytes, is to have a core: then the parsers, one for
+    /// each core, are not held to theirs.
+    fn wants_core(&self) -> bool {
+        false
+    }
 
     /// When to ask again though no event came.
     fn wake_at(&self) -> Option<Timestamp> {

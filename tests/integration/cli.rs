@@ -11,7 +11,7 @@ use std::thread;
 use crate::support::{JsonTally, Running, tallyline};
 
 /// Runs the binary with these bytes as standard input.
-fn feed(args: &[&str], input: Vec<u8>) -> Output {
+pub(crate) fn feed(args: &[&str], input: Vec<u8>) -> Output {
     let mut command = tallyline(args);
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();

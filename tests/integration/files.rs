@@ -1,12 +1,16 @@
-//! Files: many of them and globs.
+//! Files: many of them and globs, and archives.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use loadgen::{Expectation, Plan, Spec};
 
-use crate::support::{JsonTally, tallyline};
+use crate::cli::feed;
+use crate::support::{JsonTally, Running, tallyline};
 
 /// Orders with a few faults, as bytes, and what a counter must say of them.
 fn orders(records: u64) -> (Vec<u8>, Expectation) {
@@ -163,4 +167,135 @@ fn what_cannot_be_read_ends_the_run_before_anything_is_counted() {
         assert_eq!(stderr, format!("tallyline: {message}\n"));
         assert!(output.stdout.is_empty());
     }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.include_checksum(true).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Several members or frames, cut in the middle of lines.
+fn in_parts(bytes: &[u8], compress: fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    bytes.chunks(100_001).flat_map(compress).collect()
+}
+
+#[test]
+fn archives_are_told_by_their_contents() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bytes, expectation) = orders(40_000);
+    let skippable = [&b"\x5A\x2A\x4D\x18\x03\x00\x00\x00abc"[..], &zstd(&bytes)].concat();
+    for archive in [
+        gzip(&bytes),
+        zstd(&bytes),
+        in_parts(&bytes, gzip),
+        in_parts(&bytes, zstd),
+        skippable,
+        gzip(&[b"\xEF\xBB\xBF", &bytes[..bytes.len() - 1]].concat()),
+    ] {
+        // A name that lies.
+        let path = folder.path().join("orders.jsonl");
+        fs::write(&path, &archive).unwrap();
+        let from_file = count(&[path.to_str().unwrap()], &[]);
+        let args = ["count", "-", "--by", "status", "-o", "json", "-q"];
+        let from_pipe = feed(&args, archive);
+        let mut redirected = tallyline(&args);
+        let redirected = redirected.stdin(File::open(&path).unwrap());
+        for output in [from_file, from_pipe, redirected.output().unwrap()] {
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            tally(&output).assert_is(&expectation);
+        }
+    }
+}
+
+#[test]
+fn archives_and_plain_files_count_side_by_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bytes, expectation) = orders(20_000);
+    deal_out(&bytes, 30, folder.path());
+    for number in 0..30 {
+        let path = folder.path().join(format!("{number:03}.jsonl"));
+        let content = fs::read(&path).unwrap();
+        match number % 3 {
+            0 => {}
+            1 => fs::write(&path, gzip(&content)).unwrap(),
+            _ => fs::write(&path, zstd(&content)).unwrap(),
+        }
+    }
+    let output = count(&[&format!("{}/*", folder.path().display())], &[]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    tally(&output).assert_is(&expectation);
+}
+
+#[test]
+fn a_broken_archive_is_counted_up_to_the_break_and_the_others_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bytes, _) = orders(50_000);
+    let (broken, other) = (folder.path().join("a"), folder.path().join("b"));
+    fs::write(&other, "{\"status\":\"other\"}\n").unwrap();
+    for (archive, why) in [
+        (gzip(&bytes), "it is cut short"),
+        (zstd(&bytes), "it is cut short"),
+        (
+            [gzip(&bytes), b"rubbish behind it\n".to_vec()].concat(),
+            "invalid gzip header",
+        ),
+        (
+            [zstd(&bytes), b"rubbish behind it\n".to_vec()].concat(),
+            "unknown frame descriptor",
+        ),
+    ] {
+        let is_cut = why.contains("cut");
+        let len = if is_cut {
+            archive.len() / 2
+        } else {
+            archive.len()
+        };
+        fs::write(&broken, &archive[..len]).unwrap();
+        let output = count(&[broken.to_str().unwrap(), other.to_str().unwrap()], &[]);
+        let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert_eq!(
+            stderr,
+            format!(
+                "tallyline: cannot decompress {}: {why}; what came before is counted\n",
+                broken.display()
+            )
+        );
+        let tally = tally(&output);
+        assert_eq!(tally.counts["\"other\""], 1);
+        if is_cut {
+            assert!((10_000..50_000).contains(&tally.lines), "{}", tally.lines);
+        } else {
+            assert_eq!(tally.lines, 50_001);
+        }
+    }
+}
+
+#[test]
+fn a_compressed_trickle_is_counted_as_it_comes() {
+    let args = [
+        "count", "-", "--by", "status", "-o", "json", "-q", "--every", "20ms",
+    ];
+    let mut command = tallyline(&args);
+    let mut reading = Running::start(command.stdin(Stdio::piped()), |_| {});
+    let mut encoder = GzEncoder::new(reading.stdin(), Compression::fast());
+    let mut tally = JsonTally::default();
+    for lines in 1..=3 {
+        encoder.write_all(b"{\"status\":1}\n").unwrap();
+        encoder.flush().unwrap();
+        while tally.lines < lines {
+            tally.add(&reading.line().unwrap());
+        }
+    }
+    drop(encoder.finish().unwrap());
+    let output = reading.finish();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
