@@ -45,8 +45,8 @@ Examples:
       An embedded order stream, counted live.
   tallyline count tcp://localhost:9998 --by status --every 5s
       Orders per five seconds by status, from a server that sends JSON lines.
-  zcat access.json.gz | tallyline count - --by request.host --top 10 --output json
-      The ten busiest hosts of a log, as JSON.
+  tallyline count 'logs/*.json.gz' --by request.host --top 10 --output json
+      The ten busiest hosts of all logs, as JSON.
   tallyline tap tcp://localhost:9998
       What the stream looks like, before counting it.";
 
@@ -72,8 +72,9 @@ Sources:
   tcp://HOST:PORT   connect to a server that sends lines; reconnect when it closes
   -                 standard input
   FILE              read to its end; several are read one after another; gzip and zstd are told by
-                    their contents
+                    their contents; with --follow, read on as it grows and is rotated
   'logs/*.jsonl'    every file that the glob matches, by name
+  DIR/              every file that appears in the folder, once, when it is complete
 
 Key paths:
   status                      a member of the record
@@ -86,6 +87,8 @@ Examples:
   tallyline count tcp://localhost:9998 --by status --every 5s
   tallyline count orders.jsonl --by customer.address.country --output csv
   tallyline count 'logs/**/*.jsonl' --by status
+  tallyline count --follow '/var/log/app/*.jsonl' --by level --every 10s
+  tallyline count incoming/ --pattern '*.jsonl.gz' --by status
   tallyline count - --by status --output spark < orders.jsonl
   tallyline count orders.jsonl --by status --max-malformed 1% --reject-file bad.jsonl
 
@@ -119,7 +122,8 @@ Exit status: 0 all is well, 2 something is wrong; then each fault is a line with
 /// `tallyline count`.
 #[derive(Args, Clone, Debug)]
 pub struct CountArgs {
-    /// Where the lines come from: tcp://HOST:PORT, files, globs, or - for standard input.
+    /// Where the lines come from: tcp://HOST:PORT, files, globs, DIR/, or - for
+    /// standard input.
     #[arg(id = "source", required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
 
@@ -239,6 +243,21 @@ pub struct StreamArgs {
     /// How long to keep trying for the first connection.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     pub connect_wait: Duration,
+
+    /// Keep reading files as they grow, through rotation by rename or by copy and truncate, deletion
+    /// and creation anew; wait for those that are not there yet.
+    #[arg(long)]
+    pub follow: bool,
+
+    /// Look at followed files and folders at this interval rather than be told by the kernel: for
+    /// network file systems. [default: 1s]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true,
+          default_missing_value = "1s", value_parser = interval)]
+    pub poll: Option<Duration>,
+
+    /// Of the files that appear in DIR/, those whose names match.
+    #[arg(long, value_name = "GLOB")]
+    pub pattern: Option<String>,
 
     /// The longest line; a longer one is skipped and counted as oversize.
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = size)]

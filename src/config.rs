@@ -13,7 +13,9 @@ use crate::pipeline::{Settings, default_shards};
 use crate::record::KeyPath;
 use crate::reject::RejectOptions;
 use crate::sink::SinkOptions;
-use crate::source::{FileSource, Files, Source, TcpOptions, TcpSource, files_named};
+use crate::source::{
+    FileSource, Files, Folder, Follow, Source, TcpOptions, TcpSource, files_named, is_followable,
+};
 
 /// A `Duration` as the pipeline counts time.
 pub fn nanos(duration: Duration) -> u64 {
@@ -88,7 +90,7 @@ pub enum Whole {
     No,
 }
 
-/// Opens the sources with these names. Files that stand side by side are one source, read in order.
+/// Opens the sources with these names. Files that stand side by side are one source.
 ///
 /// # Errors
 /// If a name makes no sense (usage), or what it names cannot be reached or read.
@@ -97,29 +99,67 @@ pub fn open_sources(
     stream: &StreamArgs,
     whole: Whole,
 ) -> Result<Vec<Box<dyn Source>>, Error> {
+    check_flags(names, stream)?;
+    let in_extents = whole == Whole::Yes;
+    let poll_nanos = stream.poll.map(nanos);
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
-    let mut files = Vec::new();
-    for name in names {
-        if let Some(more) = is_path(name)
-            .then(|| files_named(name))
-            .transpose()?
-            .flatten()
+    let (mut files, mut followed) = (Vec::new(), Vec::new());
+    // One more turn than there are names, for the files at the end.
+    for name in names.iter().map(Some).chain([None]) {
+        let path = name.filter(|name| is_path(name) && !is_folder(name));
+        if let Some(path) = path.filter(|_| stream.follow)
+            && is_followable(path)?
+        {
+            followed.push(path.clone());
+            continue;
+        }
+        if let Some(path) = path
+            && let Some(more) = files_named(path)?
         {
             files.extend(more);
             continue;
         }
         if !files.is_empty() {
-            sources.push(Box::new(Files::new(
-                std::mem::take(&mut files),
-                whole == Whole::Yes,
-            )));
+            sources.push(Box::new(Files::new(std::mem::take(&mut files), in_extents)));
         }
-        sources.push(open_stream(name, stream)?);
-    }
-    if !files.is_empty() {
-        sources.push(Box::new(Files::new(files, whole == Whole::Yes)));
+        if !followed.is_empty() {
+            sources.push(Box::new(Follow::new(
+                &std::mem::take(&mut followed),
+                poll_nanos,
+            )?));
+        }
+        match name {
+            Some(name) if is_folder(name) => {
+                let pattern = stream.pattern.as_deref();
+                let folder = Folder::new(name, pattern, poll_nanos, in_extents)?;
+                sources.push(Box::new(folder));
+            }
+            Some(name) => sources.push(open_stream(name, stream)?),
+            None => {}
+        }
     }
     Ok(sources)
+}
+
+/// Whether flags for files and folders find any.
+fn check_flags(names: &[String], stream: &StreamArgs) -> Result<(), Error> {
+    let has_file = names.iter().any(|name| is_path(name) && !is_folder(name));
+    let has_folder = names.iter().any(|name| is_folder(name));
+    let needs = |flag: &str, what: &str| {
+        Err(Error::Usage(format!(
+            "{flag}: among the sources there is no {what}; name one, or leave it out"
+        )))
+    };
+    match stream {
+        stream if stream.follow && !has_file => needs("--follow", "file"),
+        stream if stream.pattern.is_some() && !has_folder => {
+            needs("--pattern", "folder, such as in/")
+        }
+        stream if stream.poll.is_some() && !has_folder && !stream.follow => {
+            needs("--poll", "folder, and no file with --follow")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Opens a source that is no plain file.
@@ -165,6 +205,11 @@ pub fn check_reject_file(reject: &RejectOptions, source: &str) -> Result<(), Err
         value: reject.path.display().to_string(),
         remedy: "that is the source itself; name another file".to_owned(),
     })
+}
+
+/// Whether a name stands for the files that appear in a folder.
+fn is_folder(name: &str) -> bool {
+    is_path(name) && name.ends_with('/')
 }
 
 /// Whether a name is to be looked for in the file system.

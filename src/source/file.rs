@@ -299,7 +299,7 @@ pub(super) fn retry<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T>
 
 pub(super) fn is_a_directory(name: &str) -> Error {
     Error::Source(format!(
-        "cannot read {name}: it is a directory; name a file in it, or a glob such as '{name}/*'"
+        "cannot read {name}: it is a directory; write {name}/ for the files that appear in it, or '{name}/*'"
     ))
 }
 

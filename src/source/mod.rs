@@ -7,14 +7,21 @@
 mod archive;
 mod file;
 mod files;
+mod folder;
+mod follow;
+mod followed;
+mod identity;
 mod paths;
 mod script;
 mod tcp;
+mod watch;
 
 pub use file::FileSource;
 pub(crate) use file::failed;
 pub use files::Files;
-pub use paths::files_named;
+pub use folder::Folder;
+pub use follow::Follow;
+pub use paths::{files_named, is_followable};
 pub use script::{Script, ScriptEvent};
 pub use tcp::{OnClose, TcpOptions, TcpSource};
 

@@ -51,6 +51,19 @@ pub fn files_named(name: &str) -> Result<Option<Vec<PathBuf>>, Error> {
     }
 }
 
+/// Whether `--follow` follows what has this name: a regular file, or what is not there yet.
+///
+/// # Errors
+/// If it is a directory, or cannot be looked at.
+pub fn is_followable(name: &str) -> Result<bool, Error> {
+    match fs::metadata(name) {
+        Ok(found) if found.is_dir() => Err(is_a_directory(name)),
+        Ok(found) => Ok(found.is_file()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(failed(name, "open", &error)),
+    }
+}
+
 /// Whether a name that is no file can be a glob.
 pub(super) fn is_glob(name: &str) -> bool {
     name.contains(['*', '?', '['])

@@ -141,7 +141,7 @@ fn a_directory() {
     fails(
         &["count", name, "--by", "a"],
         1,
-        &[name, "is a directory", "name a file in it"],
+        &[name, "is a directory", "for the files that appear in it"],
     );
 }
 

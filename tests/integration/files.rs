@@ -1,4 +1,4 @@
-//! Files: many of them and globs, and archives.
+//! Files: many of them and globs, archives, and folders in which files appear.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,12 +8,13 @@ use std::process::{Output, Stdio};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use loadgen::{Expectation, Plan, Spec};
+use rustix::process::Signal;
 
 use crate::cli::feed;
 use crate::support::{JsonTally, Running, tallyline};
 
 /// Orders with a few faults, as bytes, and what a counter must say of them.
-fn orders(records: u64) -> (Vec<u8>, Expectation) {
+pub(crate) fn orders(records: u64) -> (Vec<u8>, Expectation) {
     let spec = Spec {
         malformed: 0.05,
         missing: 0.05,
@@ -141,7 +142,7 @@ fn what_cannot_be_read_ends_the_run_before_anything_is_counted() {
             [&good, &sub],
             1,
             format!(
-                "cannot read {sub}: it is a directory; name a file in it, or a glob such as '{sub}/*'"
+                "cannot read {sub}: it is a directory; write {sub}/ for the files that appear in it, or '{sub}/*'"
             ),
         ),
         (
@@ -298,4 +299,126 @@ fn a_compressed_trickle_is_counted_as_it_comes() {
     drop(encoder.finish().unwrap());
     let output = reading.finish();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+/// Drains a run and adds what it says at its end.
+pub(crate) fn drain(reading: Running, tally: &mut JsonTally) {
+    reading.signal(Signal::TERM);
+    let output = reading.finish();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    for line in std::str::from_utf8(&output.stdout).unwrap().lines() {
+        tally.add(line);
+    }
+}
+
+/// Starts to count these sources by status, in short batches.
+pub(crate) fn start(sources: &[&str], flags: &[&str]) -> Running {
+    let common = ["--by", "status", "-o", "json", "--every", "20ms", "-q"];
+    let args = [&["count"], sources, &common, flags].concat();
+    Running::start(&mut tallyline(&args), |_| {})
+}
+
+#[test]
+fn a_folder_s_files_count_once_when_they_are_complete() {
+    for flags in [&[][..], &["--poll=20ms"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let status = |name: &str| format!("{{\"status\":\"{name}\"}}\n");
+        let source = format!("{}/", folder.path().display());
+        fs::write(at("early"), status("early")).unwrap();
+        fs::create_dir(at("deep")).unwrap();
+        fs::write(at("deep/file"), status("deep")).unwrap();
+        for name in [".hidden", "_hidden", "a.tmp", "a._COPYING_"] {
+            fs::write(at(name), status("temporary")).unwrap();
+        }
+        let mut reading = start(&[&source], flags);
+        let mut tally = JsonTally::default();
+        let mut wait_for = |lines: u64| {
+            while tally.lines < lines {
+                tally.add(&reading.line().unwrap());
+            }
+        };
+        wait_for(1);
+        // Renamed in; an archive; one that takes the name of another; one that is only renamed.
+        fs::rename(at("a.tmp"), at("a")).unwrap();
+        wait_for(2);
+        fs::write(at("b.tmp"), gzip(status("b").as_bytes())).unwrap();
+        fs::rename(at("b.tmp"), at("b")).unwrap();
+        wait_for(3);
+        fs::write(at("c.tmp"), status("c")).unwrap();
+        fs::rename(at("c.tmp"), at("b")).unwrap();
+        wait_for(4);
+        fs::rename(at("b"), at("d")).unwrap();
+        // Written in place, in two pieces.
+        let mut file = File::create(at("e")).unwrap();
+        file.write_all(status("e").as_bytes()).unwrap();
+        file.write_all(status("e").as_bytes()).unwrap();
+        drop(file);
+        wait_for(6);
+        drain(reading, &mut tally);
+        let counts: Vec<(&str, u64)> = tally
+            .counts
+            .iter()
+            .map(|(key, &count)| (key.trim_matches('"'), count))
+            .collect();
+        let expected = [("b", 1), ("c", 1), ("e", 2), ("early", 1), ("temporary", 1)];
+        assert_eq!(counts, expected, "{flags:?}");
+    }
+}
+
+#[test]
+fn a_folder_s_files_are_chosen_by_pattern_and_come_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    for name in ["c.log", "a.log", "b.log", "a.txt"] {
+        let mut file = File::create(folder.path().join(name)).unwrap();
+        writeln!(file, "{name}").unwrap();
+        file.set_modified(old).unwrap();
+    }
+    let source = format!("{}/", folder.path().display());
+    let args = ["tap", &source, "--pattern", "*.log", "--every", "20ms"];
+    let mut reading = Running::start(&mut tallyline(&args), |_| {});
+    let mut lines = Vec::new();
+    while lines.len() < 3 {
+        let line = reading.line().unwrap();
+        lines.extend(line.strip_suffix(".log\n").map(str::to_owned));
+    }
+    assert_eq!(lines, ["a", "b", "c"]);
+    reading.signal(Signal::TERM);
+    assert_eq!(reading.finish().status.code(), Some(0));
+}
+
+#[test]
+fn flags_for_files_and_folders_want_some() {
+    for (args, message) in [
+        (
+            &["count", "-", "--by", "a", "--follow"][..],
+            "--follow: among the sources there is no file; name one, or leave it out",
+        ),
+        (
+            &["count", "x", "--by", "a", "--pattern", "*"],
+            "--pattern: among the sources there is no folder, such as in/; name one, or leave it out",
+        ),
+        (
+            &["count", "x", "--by", "a", "--poll"],
+            "--poll: among the sources there is no folder, and no file with --follow; name one, or leave it out",
+        ),
+        (
+            &["count", "/dev/", "--by", "a", "--pattern", "["],
+            "--pattern [: not a glob: invalid range pattern",
+        ),
+    ] {
+        let output = tallyline(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            format!("tallyline: {message}\n")
+        );
+    }
+    let output = count(&["/no/such/folder/"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "tallyline: cannot read /no/such/folder/: no such file or directory; check the path\n"
+    );
 }

@@ -6,6 +6,7 @@ mod support;
 
 mod pipeline;
 mod files;
+mod follow;
 mod goldens;
 mod house;
 mod sockets;
