@@ -274,9 +274,12 @@ impl Source for FileSource {
                     Decoded::Nothing => return Read::Nothing,
                     Decoded::End(Ok(())) => return self.stream_end(),
                     Decoded::End(Err(error)) => {
+                        let name = match self.name.as_str() {
+                            "-" => "standard input",
+                            name => name,
+                        };
                         return Read::Failed(Error::Source(format!(
-                            "cannot decompress {}: {}; what came before is counted",
-                            self.name,
+                            "cannot decompress {name}: {}; what came before is counted",
                             archive::reason(&error)
                         )));
                     }
