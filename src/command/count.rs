@@ -1,6 +1,6 @@
 //! `tallyline count`: sources, counted by key.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
 use crate::cli::{CountArgs, Voice};
@@ -9,6 +9,7 @@ use crate::command::{drain_on_signals, print_summary};
 use crate::config::{self, Whole};
 use crate::error::Error;
 use crate::pipeline::{KEY_BYTES, Pipeline, Settings};
+use crate::progress::{Aside, Painter, Track};
 use crate::sink::{Sink, text};
 use crate::source::Source;
 
@@ -45,9 +46,18 @@ pub(super) fn count(
         text::bytes(settings.memory_bytes_max(0) - settings.keys_max * KEY_BYTES),
         text::bytes(KEY_BYTES),
     );
-    let pipeline = Pipeline::new(settings, sources, vec![sink], Arc::new(SystemClock))?;
+    let tracks: Option<Vec<Arc<Track>>> = sources.iter().map(|source| source.track()).collect();
+    let tracks = tracks.filter(|_| !voice.quiet && io::stderr().is_terminal());
+    let clock = Arc::new(SystemClock);
+    let sink = Box::new(Aside(sink));
+    let pipeline = Pipeline::new(settings, sources, vec![sink], clock.clone())?;
     drain_on_signals(pipeline.stop())?;
+    let painter = tracks
+        .map(|tracks| Painter::start(tracks, clock))
+        .transpose();
+    let painter = painter.map_err(|error| Error::System("start a thread", error))?;
     let (summary, result) = pipeline.run()?;
+    drop(painter);
     let is_unread = result.as_ref().is_err_and(Error::is_closed_pipe);
     if !voice.quiet && !is_unread {
         print_summary(&summary);

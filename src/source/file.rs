@@ -103,6 +103,14 @@ impl FileSource {
         FileSource::new(&name, file)
     }
 
+    /// How many bytes of a regular file have been read; of an archive, compressed ones.
+    pub(super) fn position(&self) -> u64 {
+        match &self.way {
+            Way::Extents(extents) => extents.next,
+            _ => rustix::fs::tell(&self.file).unwrap_or(0),
+        }
+    }
+
     /// Has the parsers read the file for themselves, as long as it is now, if it is a regular one and
     /// no archive.
     ///

@@ -8,12 +8,16 @@
 //! nothing that a second run would not find. One that cannot be read, though it could when the run
 //! began, does not keep the others from being counted; the run then ends with its error.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::vec;
 
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::progress::Track;
 use crate::source::{FileSource, Read, Readiness, Source, failed};
 
 /// Files, read in order.
@@ -23,6 +27,9 @@ pub struct Files {
     rest: vec::IntoIter<PathBuf>,
     in_extents: bool,
     open: Option<FileSource>,
+    track: Arc<Track>,
+    /// The bytes of the files that are done.
+    bytes_done: u64,
     /// The first file that could not be read; further ones are told as they come.
     failure: Option<Error>,
 }
@@ -40,11 +47,19 @@ impl Files {
             2 => format!("{first} and another file"),
             count => format!("{first} and {} more files", count - 1),
         };
+        // What cannot be looked at now will be told when its turn comes.
+        let lens = paths.iter().filter_map(|path| fs::metadata(path).ok());
+        let track = Track {
+            bytes_total: lens.map(|file| file.len()).sum(),
+            bytes_done: AtomicU64::new(0),
+        };
         Files {
             name,
             rest: paths.into_iter(),
             in_extents,
             open: None,
+            track: Arc::new(track),
+            bytes_done: 0,
             failure: None,
         }
     }
@@ -85,11 +100,24 @@ impl Source for Files {
         first.is_some_and(|path| FileSource::open(path).is_ok_and(|file| file.wants_core()))
     }
 
+    fn track(&self) -> Option<Arc<Track>> {
+        Some(Arc::clone(&self.track))
+    }
+
     fn read(&mut self, space: &mut [u8], readiness: &Readiness<'_>, now: Timestamp) -> Read {
         loop {
             if let Some(open) = &mut self.open {
-                match open.read(space, readiness, now) {
-                    Read::Finished => self.open = None,
+                let answer = open.read(space, readiness, now);
+                if matches!(answer, Read::Bytes(_) | Read::Extent(_)) {
+                    // Relaxed: a figure for the eye.
+                    let done = self.bytes_done + open.position();
+                    self.track.bytes_done.store(done, Ordering::Relaxed);
+                }
+                match answer {
+                    Read::Finished => {
+                        self.open = None;
+                        self.bytes_done = self.track.bytes_done.load(Ordering::Relaxed);
+                    }
                     Read::Failed(error) => {
                         self.open = None;
                         self.failed(error);

@@ -32,6 +32,7 @@ use mio::{Registry, Token, Waker};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::extent::Extent;
+use crate::progress::Track;
 
 /// The answer to [`Source::read`].
 #[derive(Debug)]
@@ -83,6 +84,11 @@ pub trait Source: Send {
     /// each core, are not held to theirs.
     fn wants_core(&self) -> bool {
         false
+    }
+
+    /// How far it has come, if it is known beforehand how far it goes.
+    fn track(&self) -> Option<Arc<Track>> {
+        None
     }
 
     /// When to ask again though no event came.
