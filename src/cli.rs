@@ -155,7 +155,8 @@ pub struct CountArgs {
 /// `tallyline tap`.
 #[derive(Args, Clone, Debug)]
 pub struct TapArgs {
-    /// Where the lines come from: tcp://HOST:PORT, a file, or - for standard input.
+    /// Where the lines come from: tcp://HOST:PORT, files, globs, DIR/, or - for
+    /// standard input.
     pub source: String,
 
     /// How many lines of each batch are shown.
@@ -250,9 +251,8 @@ pub struct StreamArgs {
     pub follow: bool,
 
     /// Look at followed files and folders at this interval rather than be told by the kernel: for
-    /// network file systems. [default: 1s]
-    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true,
-          default_missing_value = "1s", value_parser = interval)]
+    /// network file systems.
+    #[arg(long, value_name = "TIME", value_parser = interval)]
     pub poll: Option<Duration>,
 
     /// Of the files that appear in DIR/, those whose names match.

@@ -74,7 +74,7 @@ fn what_must_be_set_may_be_set_anywhere() {
     let missing = count(&[], &[], "by = 'status'").unwrap_err();
     assert_eq!(
         missing,
-        ["<SOURCE>: not provided; give it here, in the environment or in a file (--config)"]
+        ["<SOURCE>...: not provided; give it here, in the environment or in a file (--config)"]
     );
 }
 

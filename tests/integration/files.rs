@@ -400,7 +400,7 @@ fn flags_for_files_and_folders_want_some() {
             "--pattern: among the sources there is no folder, such as in/; name one, or leave it out",
         ),
         (
-            &["count", "x", "--by", "a", "--poll"],
+            &["count", "x", "--by", "a", "--poll=1s"],
             "--poll: among the sources there is no folder, and no file with --follow; name one, or leave it out",
         ),
         (

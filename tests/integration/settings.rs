@@ -87,7 +87,7 @@ fn the_check_prints_what_a_run_would_use_and_where_it_comes_from() {
         "{stderr}"
     );
     for line in [
-        "source = \"orders.jsonl\"  # job.toml:1:10",
+        "source = [\"orders.jsonl\"]  # job.toml:1:10",
         "every = \"2s\"  # TALLYLINE_EVERY",
         "max-keys = 1000000  # default",
         "quiet = true  # job.toml:4:9",
