@@ -45,8 +45,8 @@ Examples:
       An embedded order stream, counted live.
   tallyline count tcp://localhost:9998 --by status --every 5s
       Orders per five seconds by status, from a server that sends JSON lines.
-  zcat access.json.gz | tallyline count - --by request.host --top 10 --output json
-      The ten busiest hosts of a log, as JSON.
+  tallyline count 'logs/*.json.gz' --by request.host --top 10 --output json
+      The ten busiest hosts of all logs, as JSON.
   tallyline tap tcp://localhost:9998
       What the stream looks like, before counting it.";
 
@@ -75,7 +75,10 @@ Sources:
   unix://PATH             as tcp://, over a Unix socket
   unix-listen://PATH      as tcp-listen://, over a Unix socket
   -                       standard input
-  FILE                    read to its end
+  FILE                    read to its end; several are read one after another; gzip and zstd are
+                          told by their contents; with --follow, read on as it grows and is rotated
+  'logs/*.jsonl'          every file that the glob matches, by name
+  DIR/                    every file that appears in the folder, once, when it is complete
 
 Key paths:
   status                      a member of the record
@@ -87,6 +90,9 @@ Key paths:
 Examples:
   tallyline count tcp://localhost:9998 --by status --every 5s
   tallyline count orders.jsonl --by customer.address.country --output csv
+  tallyline count 'logs/**/*.jsonl' --by status
+  tallyline count --follow '/var/log/app/*.jsonl' --by level --every 10s
+  tallyline count incoming/ --pattern '*.jsonl.gz' --by status
   tallyline count - --by status --output spark < orders.jsonl
   tallyline count tcp://shop-1:9998 tcp://shop-2:9998 --by status
   tallyline count tcp-listen://127.0.0.1:9998 --by status
@@ -122,8 +128,8 @@ Exit status: 0 all is well, 2 something is wrong; then each fault is a line with
 /// `tallyline count`.
 #[derive(Args, Clone, Debug)]
 pub struct CountArgs {
-    /// Where the lines come from: tcp://HOST:PORT, a file, - for standard input and others; count --help
-    /// tells of all.
+    /// Where the lines come from: tcp://HOST:PORT, files, globs, DIR/, - for standard input and others;
+    /// count --help tells of all.
     #[arg(id = "source", required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
 
@@ -155,8 +161,8 @@ pub struct CountArgs {
 /// `tallyline tap`.
 #[derive(Args, Clone, Debug)]
 pub struct TapArgs {
-    /// Where the lines come from: tcp://HOST:PORT, a file, - for standard input and others; count --help
-    /// tells of all.
+    /// Where the lines come from: tcp://HOST:PORT, files, globs, DIR/, - for standard input and others;
+    /// count --help tells of all.
     pub source: String,
 
     /// How many lines of each batch are shown.
@@ -257,6 +263,20 @@ pub struct StreamArgs {
     #[arg(long)]
     pub fail_fast: bool,
 
+    /// Keep reading files as they grow, through rotation by rename or by copy and truncate, deletion
+    /// and creation anew; wait for those that are not there yet.
+    #[arg(long)]
+    pub follow: bool,
+
+    /// Look at followed files and folders at this interval rather than be told by the kernel: for
+    /// network file systems.
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    pub poll: Option<Duration>,
+
+    /// Of the files that appear in DIR/, those whose names match.
+    #[arg(long, value_name = "GLOB")]
+    pub pattern: Option<String>,
+
     /// The longest line; a longer one is skipped and counted as oversize.
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = size)]
     pub max_line: usize,
@@ -283,12 +303,13 @@ pub struct BadLineArgs {
 /// Certificates and keys of `tls://` and `tls-listen://`, files in PEM format.
 #[derive(Args, Clone, Debug)]
 pub struct TlsArgs {
-    /// Our certificate: needed for tls-listen://, shown to a server of tls:// that asks for one.
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    /// Our certificate, with --tls-key: needed for tls-listen://, shown to a server of tls:// that asks
+    /// for one.
+    #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
 
-    /// The key of our certificate.
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    /// The key of our certificate (--tls-cert).
+    #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
 
     /// The authority that servers of tls:// must be certified by. [default: whom the system trusts]

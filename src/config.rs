@@ -13,7 +13,10 @@ use crate::pipeline::{Settings, default_shards};
 use crate::record::KeyPath;
 use crate::reject::RejectOptions;
 use crate::sink::SinkOptions;
-use crate::source::{Address, Client, ClientOptions, FileSource, Listener, Source};
+use crate::source::{
+    Address, Client, ClientOptions, FileSource, Files, Folder, Follow, Listener, Source,
+    files_named, is_followable,
+};
 
 /// A `Duration` as the pipeline counts time.
 pub fn nanos(duration: Duration) -> u64 {
@@ -89,11 +92,11 @@ pub enum Whole {
     No,
 }
 
-/// Opens the sources of one run.
+/// Opens the sources with these names. Files that stand side by side are one source.
 ///
 /// # Errors
-/// If standard input is named twice (usage), or what [`open_source`] answers for the first of them
-/// that cannot be opened.
+/// If a name makes no sense or standard input is named twice (usage), or what a name stands for cannot
+/// be reached or read.
 pub fn open_sources(
     names: &[String],
     stream: &StreamArgs,
@@ -104,19 +107,71 @@ pub fn open_sources(
             "source -: named twice, but there is one standard input; name it once".to_owned(),
         ));
     }
-    let sources = names.iter().map(|name| open_source(name, stream, whole));
-    sources.collect()
+    check_flags(names, stream)?;
+    let in_extents = whole == Whole::Yes;
+    let poll_nanos = stream.poll.map(nanos);
+    let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    let (mut files, mut followed) = (Vec::new(), Vec::new());
+    // One more turn than there are names, for the files at the end.
+    for name in names.iter().map(Some).chain([None]) {
+        let path = name.filter(|name| is_path(name) && !is_folder(name));
+        if let Some(path) = path.filter(|_| stream.follow)
+            && is_followable(path)?
+        {
+            followed.push(path.clone());
+            continue;
+        }
+        if let Some(path) = path
+            && let Some(more) = files_named(path)?
+        {
+            files.extend(more);
+            continue;
+        }
+        if !files.is_empty() {
+            sources.push(Box::new(Files::new(std::mem::take(&mut files), in_extents)));
+        }
+        if !followed.is_empty() {
+            sources.push(Box::new(Follow::new(
+                &std::mem::take(&mut followed),
+                poll_nanos,
+            )?));
+        }
+        match name {
+            Some(name) if is_folder(name) => {
+                let pattern = stream.pattern.as_deref();
+                let folder = Folder::new(name, pattern, poll_nanos, in_extents)?;
+                sources.push(Box::new(folder));
+            }
+            Some(name) => sources.push(open_stream(name, stream)?),
+            None => {}
+        }
+    }
+    Ok(sources)
 }
 
-/// Opens a source.
-///
-/// # Errors
-/// If its name makes no sense (usage), or it cannot be reached or read.
-pub fn open_source(
-    name: &str,
-    stream: &StreamArgs,
-    whole: Whole,
-) -> Result<Box<dyn Source>, Error> {
+/// Whether flags for files and folders find any.
+fn check_flags(names: &[String], stream: &StreamArgs) -> Result<(), Error> {
+    let has_file = names.iter().any(|name| is_path(name) && !is_folder(name));
+    let has_folder = names.iter().any(|name| is_folder(name));
+    let needs = |flag: &str, what: &str| {
+        Err(Error::Usage(format!(
+            "{flag}: among the sources there is no {what}; name one, or leave it out"
+        )))
+    };
+    match stream {
+        stream if stream.follow && !has_file => needs("--follow", "file"),
+        stream if stream.pattern.is_some() && !has_folder => {
+            needs("--pattern", "folder, such as in/")
+        }
+        stream if stream.poll.is_some() && !has_folder && !stream.follow => {
+            needs("--poll", "folder, and no file with --follow")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Opens a source that is no plain file.
+fn open_stream(name: &str, stream: &StreamArgs) -> Result<Box<dyn Source>, Error> {
     if name == "-" {
         return Ok(Box::new(FileSource::stdin()?));
     }
@@ -128,13 +183,12 @@ pub fn open_source(
         Some(("tls", address)) => tls::connect(name, address, stream),
         Some(("tls-listen", address)) => tls::listen(name, address, stream),
         Some((scheme, _)) if is_scheme(scheme) => Err(Error::Usage(format!(
-            "source {name}: {scheme}:// is not known here; give tcp://HOST:PORT, tcp-listen://ADDR:PORT, unix://PATH, unix-listen://PATH, a file, or - for standard input"
+            "source {name}: {scheme}:// is not known here; give tcp://HOST:PORT, tcp-listen://ADDR:PORT, unix://PATH, unix-listen://PATH, a file, DIR/, or - for standard input"
         ))),
         _ if name.is_empty() => Err(Error::Usage(
             "source '': the name is empty; give tcp://HOST:PORT, a file, or - for standard input"
                 .to_owned(),
         )),
-        _ if whole == Whole::Yes => Ok(Box::new(FileSource::open(name)?.in_extents()?)),
         _ => Ok(Box::new(FileSource::open(name)?)),
     }
 }
@@ -227,6 +281,19 @@ mod tls {
     }
 
     pub(super) use connect as listen;
+}
+
+/// Whether a name stands for the files that appear in a folder.
+fn is_folder(name: &str) -> bool {
+    is_path(name) && name.ends_with('/')
+}
+
+/// Whether a name is to be looked for in the file system.
+fn is_path(name: &str) -> bool {
+    let has_scheme = name
+        .split_once("://")
+        .is_some_and(|(scheme, _)| is_scheme(scheme));
+    !name.is_empty() && name != "-" && !has_scheme
 }
 
 /// Whether this can be the scheme of an address, rather than the beginning of a strange file name.

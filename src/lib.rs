@@ -89,6 +89,7 @@ pub mod tolerance;
 pub mod reject;
 pub mod sink;
 pub mod summary;
+pub mod progress;
 // The slow and simple counter that the stages are held to.
 pub mod oracle;
 // What all of them use.

@@ -2,11 +2,12 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use tallyline::cli::{Voice, one_line};
+use tallyline::progress::Stderr;
 use tallyline::settings::{self, Refusal};
 use tracing::level_filters::LevelFilter;
 
@@ -61,9 +62,8 @@ fn listen(voice: Voice) {
         (false, _) => LevelFilter::DEBUG,
     };
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(|| Stderr)
         .with_max_level(level)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
         .without_time()
         // A closed standard error must not end the counting.

@@ -276,7 +276,8 @@ impl Pipeline {
             };
             threads.push(start(format!("shard-{number}"), None, move || shard.run())?);
         }
-        let cores = if self.settings.pin {
+        let wants_core = self.sources.iter().any(|source| source.wants_core());
+        let cores = if self.settings.pin && !wants_core {
             core_affinity::get_core_ids()
         } else {
             None

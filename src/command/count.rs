@@ -1,6 +1,6 @@
 //! `tallyline count`: sources, counted by key.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
 use crate::cli::{CountArgs, Voice};
@@ -9,6 +9,7 @@ use crate::command::{drain_on_signals, print_summary, say, where_listening};
 use crate::config::{self, Whole};
 use crate::error::Error;
 use crate::pipeline::{KEY_BYTES, Pipeline, Settings};
+use crate::progress::{Aside, Painter, Track};
 use crate::sink::{Sink, text};
 use crate::source::{Source, Streams};
 
@@ -47,10 +48,19 @@ pub(super) fn count(
         text::bytes(KEY_BYTES),
     );
     let listening = where_listening(&sources);
-    let pipeline = Pipeline::new(settings, sources, vec![sink], Arc::new(SystemClock))?;
+    let tracks: Option<Vec<Arc<Track>>> = sources.iter().map(|source| source.track()).collect();
+    let tracks = tracks.filter(|_| !voice.quiet && io::stderr().is_terminal());
+    let clock = Arc::new(SystemClock);
+    let sink = Box::new(Aside(sink));
+    let pipeline = Pipeline::new(settings, sources, vec![sink], clock.clone())?;
     drain_on_signals(pipeline.stop())?;
     say(voice, &listening);
+    let painter = tracks
+        .map(|tracks| Painter::start(tracks, clock))
+        .transpose();
+    let painter = painter.map_err(|error| Error::System("start a thread", error))?;
     let (summary, result) = pipeline.run()?;
+    drop(painter);
     let is_unread = result.as_ref().is_err_and(Error::is_closed_pipe);
     if !voice.quiet && !is_unread {
         print_summary(&summary);

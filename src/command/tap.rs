@@ -26,7 +26,8 @@ const LONG_CONNECTIONS_MAX: usize = 8;
 const RULE: &str = "-------------------------------------------";
 
 pub(super) fn run(args: &TapArgs, voice: Voice) -> Result<(), Error> {
-    let sources = vec![config::open_source(&args.source, &args.stream, Whole::No)?];
+    let names = std::slice::from_ref(&args.source);
+    let sources = config::open_sources(names, &args.stream, Whole::No)?;
     let poll = ReaderPoll::new().map_err(|error| Error::System("open a poll", error))?;
     let stop = poll.stop();
     drain_on_signals(stop.clone())?;

@@ -1,11 +1,11 @@
-//! Standard input and plain files.
+//! Standard input, or one file.
 //!
 //! A file is read to the end as it stands when it is opened; it can be read again, so a crash loses nothing that a
 //! second run would not find. Standard input, and a named pipe given as a file, cannot be replayed:
 //! what was read from it and not yet printed is lost with the process.
 //!
 //! A file that is counted is read by the parsers themselves, in extents; `tap` and standard input are
-//! read through the reader. A regular file always has something to read. A pipe or a terminal is asked with `poll` before
+//! read through the reader. What begins as gzip or zstd does is decompressed ([`archive`]). A regular file always has something to read. A pipe or a terminal is asked with `poll` before
 //! each read, as its descriptor is shared with other programs and so is left blocking.
 
 use std::fs::File;
@@ -22,6 +22,7 @@ use rustix::fs::FileType;
 use crate::clock::Timestamp;
 use crate::error::{Error, reason};
 use crate::extent::Extent;
+use crate::source::archive::{self, Decoded, Decoder, Format, HEAD_BYTES, Sniffed, sniff};
 use crate::source::{Read, Readiness, Source};
 
 /// What a pipe is asked to hold, so that fewer system calls move more bytes.
@@ -35,12 +36,27 @@ const EXTENT_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct FileSource {
     name: String,
-    file: File,
+    file: Arc<File>,
     /// A pipe, a terminal, a socket: reads may have to wait.
     may_wait: bool,
-    is_over: bool,
-    /// The file in extents, if it is read so.
-    extents: Option<Extents>,
+    way: Way,
+    /// Bytes that were read to see whether this is an archive, and not handed on yet.
+    head: Vec<u8>,
+}
+
+/// How the bytes come.
+#[derive(Debug)]
+enum Way {
+    /// What it is will show in its first bytes.
+    Unknown,
+    /// As they are.
+    Plain,
+    /// Parsers read them.
+    Extents(Extents),
+    /// Another thread decompresses them.
+    Archive(Decoder),
+    /// No more.
+    Over,
 }
 
 #[derive(Debug)]
@@ -77,29 +93,40 @@ impl FileSource {
         FileSource::new("-", File::from(input))
     }
 
-    /// The file at `path`.
+    /// The file at `path`. A named pipe is waited for until somebody writes into it.
     ///
     /// # Errors
     /// If it cannot be opened or is a directory.
-    pub fn open(path: &str) -> Result<FileSource, Error> {
-        let file = File::open(Path::new(path)).map_err(|error| failed(path, "open", &error))?;
-        FileSource::new(path, file)
+    pub fn open(path: impl AsRef<Path>) -> Result<FileSource, Error> {
+        let name = path.as_ref().display().to_string();
+        let file = File::open(path).map_err(|error| failed(&name, "open", &error))?;
+        FileSource::new(&name, file)
     }
 
-    /// Has the parsers read the file for themselves, as long as it is now, if it is a regular one.
+    /// How many bytes of a regular file have been read; of an archive, compressed ones.
+    pub(super) fn position(&self) -> u64 {
+        match &self.way {
+            Way::Extents(extents) => extents.next,
+            _ => rustix::fs::tell(&self.file).unwrap_or(0),
+        }
+    }
+
+    /// Has the parsers read the file for themselves, as long as it is now, if it is a regular one and
+    /// no archive.
     ///
     /// # Errors
-    /// If its length cannot be told.
+    /// If it cannot be read.
     pub fn in_extents(mut self) -> Result<FileSource, Error> {
         let failed = |error| failed(&self.name, "read", &error);
         let file_end = self.file.metadata().map_err(failed)?.len();
         // Files that the kernel makes up as they are read have no length.
-        if !self.may_wait && file_end > 0 {
-            let file = Arc::new(self.file.try_clone().map_err(failed)?);
-            let name = self.name.as_str().into();
-            self.extents = Some(Extents {
-                name,
-                file,
+        if self.may_wait || file_end == 0 {
+            return Ok(self);
+        }
+        if !archive::is_archive(&self.file).map_err(failed)? {
+            self.way = Way::Extents(Extents {
+                name: self.name.as_str().into(),
+                file: Arc::clone(&self.file),
                 next: 0,
                 file_end,
             });
@@ -107,13 +134,15 @@ impl FileSource {
         Ok(self)
     }
 
-    fn new(name: &str, file: File) -> Result<FileSource, Error> {
+    /// A file that is open already, called `name`.
+    ///
+    /// # Errors
+    /// If it is a directory.
+    pub(super) fn new(name: &str, file: File) -> Result<FileSource, Error> {
         let stat = rustix::fs::fstat(&file).map_err(|error| failed(name, "read", &error.into()))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind == FileType::Directory {
-            return Err(Error::Source(format!(
-                "cannot read {name}: it is a directory; name a file in it"
-            )));
+            return Err(is_a_directory(name));
         }
         if kind == FileType::Fifo
             && let Err(error) = rustix::pipe::fcntl_setpipe_size(&file, PIPE_BYTES)
@@ -123,16 +152,87 @@ impl FileSource {
         let may_wait = kind != FileType::RegularFile;
         Ok(FileSource {
             name: name.to_owned(),
-            file,
+            file: Arc::new(file),
             may_wait,
-            is_over: false,
-            extents: None,
+            way: Way::Unknown,
+            head: Vec::new(),
         })
     }
 
-    fn has_something(&self) -> io::Result<bool> {
-        let mut polled = [PollFd::new(&self.file, PollFlags::IN)];
-        Ok(rustix::event::poll(&mut polled, Some(&Timespec::default()))? > 0)
+    /// Reads without waiting; `None`: there is nothing at the moment.
+    fn read_some(&self, space: &mut [u8]) -> io::Result<Option<usize>> {
+        if self.may_wait && !has_something(&self.file)? {
+            return Ok(None);
+        }
+        match retry(|| (&*self.file).read(space)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            result => result.map(Some),
+        }
+    }
+
+    /// Looks at the first bytes; `None` if they have not come yet.
+    fn find_way(&mut self, readiness: &Readiness<'_>) -> io::Result<Option<Way>> {
+        loop {
+            match sniff(&self.head) {
+                Sniffed::Plain => return Ok(Some(Way::Plain)),
+                Sniffed::Archive(format) => return self.decompress(format, readiness).map(Some),
+                Sniffed::Unclear => {}
+            }
+            let mut bytes = [0; HEAD_BYTES];
+            let wanted = HEAD_BYTES - self.head.len();
+            match self.read_some(&mut bytes[..wanted])? {
+                None => return Ok(None),
+                Some(0) => return Ok(Some(Way::Plain)),
+                Some(count) => self.head.extend_from_slice(&bytes[..count]),
+            }
+        }
+    }
+
+    fn decompress(&mut self, format: Format, readiness: &Readiness<'_>) -> io::Result<Way> {
+        if self.may_wait {
+            // From now on the decoder waits for it, and wakes the reader.
+            let fd = self.file.as_raw_fd();
+            readiness.registry.deregister(&mut SourceFd(&fd))?;
+        }
+        let head = std::mem::take(&mut self.head);
+        let (file, waker) = (Arc::clone(&self.file), Arc::clone(readiness.waker));
+        Decoder::start(format, &head, file, self.may_wait, waker).map(Way::Archive)
+    }
+
+    /// Reads bytes that are what they seem.
+    fn read_plain(&mut self, space: &mut [u8]) -> Read {
+        if !self.head.is_empty() {
+            let count = self.head.len().min(space.len());
+            space[..count].copy_from_slice(&self.head[..count]);
+            self.head.drain(..count);
+            return Read::Bytes(count);
+        }
+        match self.read_some(space) {
+            Ok(Some(0)) => self.stream_end(),
+            Ok(Some(count)) => Read::Bytes(count),
+            Ok(None) => Read::Nothing,
+            Err(error) => Read::Failed(failed(&self.name, "read", &error)),
+        }
+    }
+
+    fn stream_end(&mut self) -> Read {
+        self.way = Way::Over;
+        Read::StreamEnd { torn: false }
+    }
+}
+
+/// Whether a read would not wait.
+pub(super) fn has_something(file: &File) -> io::Result<bool> {
+    let mut polled = [PollFd::new(file, PollFlags::IN)];
+    Ok(rustix::event::poll(&mut polled, Some(&Timespec::default()))? > 0)
+}
+
+/// Waits until there is something to read.
+pub(super) fn wait_for_something(file: &File) -> io::Result<()> {
+    let mut polled = [PollFd::new(file, PollFlags::IN)];
+    match rustix::event::poll(&mut polled, None) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -159,40 +259,59 @@ impl Source for FileSource {
         }
     }
 
-    fn read(&mut self, space: &mut [u8], _: &Readiness<'_>, _: Timestamp) -> Read {
-        if self.is_over {
-            return Read::Finished;
-        }
-        if let Some(extents) = &mut self.extents {
-            let extent = extents.next();
-            self.is_over = extent.is_none();
-            return extent.map_or(Read::StreamEnd { torn: false }, Read::Extent);
-        }
-        let result = match self.may_wait.then(|| self.has_something()) {
-            Some(Ok(false)) => return Read::Nothing,
-            Some(Err(error)) => Err(error),
-            None | Some(Ok(true)) => retry(|| self.file.read(space)),
-        };
-        match result {
-            Ok(0) => {
-                self.is_over = true;
-                Read::StreamEnd { torn: false }
+    fn wants_core(&self) -> bool {
+        // Of a pipe nobody knows yet.
+        !self.may_wait && archive::is_archive(&self.file).unwrap_or(false)
+    }
+
+    fn read(&mut self, space: &mut [u8], readiness: &Readiness<'_>, _: Timestamp) -> Read {
+        loop {
+            match &mut self.way {
+                Way::Unknown => match self.find_way(readiness) {
+                    Ok(Some(way)) => self.way = way,
+                    Ok(None) => return Read::Nothing,
+                    Err(error) => return Read::Failed(failed(&self.name, "read", &error)),
+                },
+                Way::Plain => return self.read_plain(space),
+                Way::Extents(extents) => {
+                    let extent = extents.next();
+                    return extent.map_or_else(|| self.stream_end(), Read::Extent);
+                }
+                Way::Archive(decoder) => match decoder.read(space) {
+                    Decoded::Bytes(count) => return Read::Bytes(count),
+                    Decoded::Nothing => return Read::Nothing,
+                    Decoded::End(Ok(())) => return self.stream_end(),
+                    Decoded::End(Err(error)) => {
+                        let name = match self.name.as_str() {
+                            "-" => "standard input",
+                            name => name,
+                        };
+                        return Read::Failed(Error::Source(format!(
+                            "cannot decompress {name}: {}; what came before is counted",
+                            archive::reason(&error)
+                        )));
+                    }
+                },
+                Way::Over => return Read::Finished,
             }
-            Ok(count) => Read::Bytes(count),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Nothing,
-            Err(error) => Read::Failed(failed(&self.name, "read", &error)),
         }
     }
 }
 
 /// Tries again what a signal interrupted.
-fn retry(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+pub(super) fn retry<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match read() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
     }
+}
+
+pub(super) fn is_a_directory(name: &str) -> Error {
+    Error::Source(format!(
+        "cannot read {name}: it is a directory; write {name}/ for the files that appear in it, or '{name}/*'"
+    ))
 }
 
 pub(crate) fn failed(name: &str, what: &str, error: &io::Error) -> Error {

@@ -4,18 +4,30 @@
 //! has nothing says so, and mio's poll (or [`Source::wake_at`]) tells when to ask again. What a
 //! source can replay after a crash stands at the head of its own file.
 
+mod archive;
 mod client;
 mod file;
+mod files;
+mod folder;
+mod follow;
+mod followed;
+mod identity;
 mod listen;
+mod paths;
 mod script;
 mod socket;
 #[cfg(feature = "tls")]
 mod tls;
+mod watch;
 
 pub use client::{Client, ClientOptions, OnClose};
 pub use file::FileSource;
 pub(crate) use file::failed;
+pub use files::Files;
+pub use folder::Folder;
+pub use follow::Follow;
 pub use listen::Listener;
+pub use paths::{files_named, is_followable};
 pub use script::{Script, ScriptEvent};
 pub use socket::Address;
 #[cfg(feature = "tls")]
@@ -29,6 +41,7 @@ use mio::{Registry, Token, Waker};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::extent::Extent;
+use crate::progress::Track;
 
 /// The answer to [`Source::read`].
 #[derive(Debug)]
@@ -78,6 +91,17 @@ pub trait Source: Send {
 
     /// Reads into `space`, which is not empty; never waits.
     fn read(&mut self, space: &mut [u8], readiness: &Readiness<'_>, now: Timestamp) -> Read;
+
+    /// Whether a thread of its own, busy with its bytes, is to have a core: then the parsers, one for
+    /// each core, are not held to theirs.
+    fn wants_core(&self) -> bool {
+        false
+    }
+
+    /// How far it has come, if it is known beforehand how far it goes.
+    fn track(&self) -> Option<Arc<Track>> {
+        None
+    }
 
     /// When to ask again though no event came.
     fn wake_at(&self) -> Option<Timestamp> {

@@ -216,8 +216,17 @@ fn provider() -> Arc<CryptoProvider> {
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 fn identity(files: &TlsFiles) -> Result<Option<Identity>, Error> {
-    let (Some(cert), Some(key)) = (&files.cert, &files.key) else {
-        return Ok(None);
+    let lacks = |flag: &str, path: &Path, other: &str| {
+        let path = path.display();
+        Err(Error::Usage(format!(
+            "{flag} {path}: of no use alone; give {other} FILE too"
+        )))
+    };
+    let (cert, key) = match (&files.cert, &files.key) {
+        (Some(cert), Some(key)) => (cert, key),
+        (Some(cert), None) => return lacks("--tls-cert", cert, "--tls-key"),
+        (None, Some(key)) => return lacks("--tls-key", key, "--tls-cert"),
+        (None, None) => return Ok(None),
     };
     let certificates = certificates("--tls-cert", cert)?;
     let key = PrivateKeyDer::from_pem_file(key)

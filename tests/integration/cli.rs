@@ -11,7 +11,7 @@ use std::thread;
 use crate::support::{JsonTally, Running, tallyline};
 
 /// Runs the binary with these bytes as standard input.
-fn feed(args: &[&str], input: Vec<u8>) -> Output {
+pub(crate) fn feed(args: &[&str], input: Vec<u8>) -> Output {
     let mut command = tallyline(args);
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -141,7 +141,7 @@ fn a_directory() {
     fails(
         &["count", name, "--by", "a"],
         1,
-        &[name, "is a directory", "name a file in it"],
+        &[name, "is a directory", "for the files that appear in it"],
     );
 }
 

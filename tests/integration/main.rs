@@ -5,6 +5,8 @@
 mod support;
 
 mod pipeline;
+mod files;
+mod follow;
 mod goldens;
 mod house;
 mod sources;

@@ -1,0 +1,351 @@
+//! gzip and zstd: told by their first bytes, whatever the file is called, and decompressed by a thread of
+//! their own.
+//!
+//! The thread reads the archive, decompresses into one of a few buffers and hands it to the reader, which
+//! copies it into its chunk and hands it back: two bounded queues, no lock. With no buffer to fill the
+//! thread sleeps, so a slow pipeline slows it, and whoever writes into the pipe that it reads. From a pipe
+//! it hands on what it has before it waits for more, so a compressed trickle is counted without delay.
+//!
+//! Several members (gzip) or frames (zstd) behind one another are one stream, as for `zcat` and `zstdcat`.
+//! An archive that is cut short or damaged ends with an error; what came out of it before is counted.
+//!
+//! Memory: [`BUFFERS`] buffers of [`BUFFER_BYTES`], and the window that the archive asks for: 32 KiB for gzip,
+//! mostly 8 MiB and never more than 128 MiB for zstd.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_queue::ArrayQueue;
+use flate2::bufread::MultiGzDecoder;
+use mio::Waker;
+
+use crate::source::file::{has_something, retry, wait_for_something};
+use crate::thread::{ThreadSleeper, spawn};
+
+/// Buffers between the thread and the reader: one is filled, one read, the others take up what either
+/// is ahead.
+const BUFFERS: usize = 4;
+
+/// The size of a buffer: the thread's and the reader's stay in the second-level cache.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// How much of the archive is read at a time.
+const INPUT_BYTES: usize = 128 * 1024;
+
+/// The largest window that a zstd archive may ask for, as its binary logarithm; `zstd` itself refuses
+/// more unless it is told `--long`.
+const WINDOW_LOG_MAX: u32 = 27;
+
+/// How many bytes [`sniff`] wants to see.
+pub(super) const HEAD_BYTES: usize = 4;
+
+/// How a stream is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Gzip,
+    Zstd,
+}
+
+/// What the first bytes of a stream say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sniffed {
+    Plain,
+    Archive(Format),
+    /// There must be more of them to tell, unless the stream ends here.
+    Unclear,
+}
+
+/// Looks at the first bytes of a stream. No line of JSON begins like an archive.
+pub(super) fn sniff(head: &[u8]) -> Sniffed {
+    let is = |magic: &[u8]| head.starts_with(magic);
+    let may_be = |magic: &[u8]| magic.starts_with(head);
+    // A zstd archive may begin with a frame for others to skip, of one of sixteen kinds.
+    let mut skippable = [0x50, 0x2A, 0x4D, 0x18];
+    if let Some(first @ 0x50..=0x5F) = head.first() {
+        skippable[0] = *first;
+    }
+    let (gzip, zstd) = (b"\x1F\x8B\x08", b"\x28\xB5\x2F\xFD");
+    if is(gzip) {
+        Sniffed::Archive(Format::Gzip)
+    } else if is(zstd) || is(&skippable) {
+        Sniffed::Archive(Format::Zstd)
+    } else if may_be(gzip) || may_be(zstd) || may_be(&skippable) {
+        Sniffed::Unclear
+    } else {
+        Sniffed::Plain
+    }
+}
+
+/// Whether a regular file is an archive.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn is_archive(file: &File) -> io::Result<bool> {
+    let mut head = [0; HEAD_BYTES];
+    let count = retry(|| file.read_at(&mut head, 0))?;
+    Ok(matches!(sniff(&head[..count]), Sniffed::Archive(_)))
+}
+
+/// What a decompressing thread hands to the reader.
+#[derive(Debug)]
+enum Piece {
+    /// The first so many bytes of the buffer, at least one.
+    Bytes(Box<[u8]>, usize),
+    /// There is no more.
+    End(io::Result<()>),
+}
+
+/// What the thread and the reader share.
+#[derive(Debug)]
+struct Shared {
+    /// To the reader; never full, as it holds every buffer and the end.
+    full: ArrayQueue<Piece>,
+    /// Back to the thread; never full, as it holds every buffer.
+    empty: ArrayQueue<Box<[u8]>>,
+    /// The thread's.
+    sleeper: ThreadSleeper,
+    /// Nobody wants to read on.
+    is_abandoned: AtomicBool,
+}
+
+/// The reader's end of a decompressing thread. The thread ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    shared: Arc<Shared>,
+    /// A buffer that is being read, and its bytes that were not read yet: `from < to`.
+    open: Option<(Box<[u8]>, usize, usize)>,
+}
+
+/// What [`Decoder::read`] found.
+#[derive(Debug)]
+pub(super) enum Decoded {
+    Bytes(usize),
+    /// Nothing at the moment; the waker tells when to ask again.
+    Nothing,
+    End(io::Result<()>),
+}
+
+impl Decoder {
+    /// Decompresses the stream of `head`, which has been read already, and what is left in `file`.
+    ///
+    /// # Errors
+    /// If the system refuses a thread, or the decompressor its memory.
+    pub(super) fn start(
+        format: Format,
+        head: &[u8],
+        file: Arc<File>,
+        may_wait: bool,
+        waker: Arc<Waker>,
+    ) -> io::Result<Decoder> {
+        let shared = Arc::new(Shared {
+            full: ArrayQueue::new(BUFFERS + 1),
+            empty: ArrayQueue::new(BUFFERS),
+            sleeper: ThreadSleeper::default(),
+            is_abandoned: AtomicBool::new(false),
+        });
+        for _ in 0..BUFFERS {
+            let fits = shared.empty.push(vec![0; BUFFER_BYTES].into());
+            assert!(fits.is_ok(), "the queue of empty buffers holds them all");
+        }
+        let head = io::Cursor::new(head.to_vec());
+        let input = BufReader::with_capacity(INPUT_BYTES, Input { head, file });
+        let archive = Archive::new(format, input)?;
+        let decoding = Decoding {
+            archive,
+            may_wait,
+            shared: Arc::clone(&shared),
+            waker,
+        };
+        spawn("decoder".to_owned(), None, move || decoding.run())?;
+        Ok(Decoder { shared, open: None })
+    }
+
+    /// Takes decompressed bytes into `space`, which is not empty; never waits.
+    pub(super) fn read(&mut self, space: &mut [u8]) -> Decoded {
+        if self.open.is_none() {
+            match self.shared.full.pop() {
+                None => return Decoded::Nothing,
+                Some(Piece::End(result)) => return Decoded::End(result),
+                Some(Piece::Bytes(buffer, count)) => self.open = Some((buffer, 0, count)),
+            }
+        }
+        let (buffer, from, to) = self.open.as_mut().expect("there is a buffer now");
+        let count = space.len().min(*to - *from);
+        space[..count].copy_from_slice(&buffer[*from..*from + count]);
+        *from += count;
+        if from == to
+            && let Some((buffer, ..)) = self.open.take()
+        {
+            let fits = self.shared.empty.push(buffer);
+            assert!(fits.is_ok(), "the queue of empty buffers holds them all");
+            self.shared.sleeper.wake();
+        }
+        Decoded::Bytes(count)
+    }
+}
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        // Relaxed: nothing but the flag is told, and the sleeper's fence orders it before the wake-up.
+        self.shared.is_abandoned.store(true, Ordering::Relaxed);
+        self.shared.sleeper.wake();
+    }
+}
+
+/// The archive as it is read.
+struct Input {
+    /// What was read before it was known to be an archive.
+    head: io::Cursor<Vec<u8>>,
+    file: Arc<File>,
+}
+
+impl Read for Input {
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        let count = self.head.read(space)?;
+        if count > 0 {
+            return Ok(count);
+        }
+        loop {
+            match retry(|| (&*self.file).read(space)) {
+                // Somebody who shares the descriptor made it non-blocking.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    wait_for_something(&self.file)?;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+enum Archive {
+    Gzip(Box<MultiGzDecoder<BufReader<Input>>>),
+    Zstd(zstd::stream::read::Decoder<'static, BufReader<Input>>),
+}
+
+impl Archive {
+    fn new(format: Format, input: BufReader<Input>) -> io::Result<Archive> {
+        Ok(match format {
+            Format::Gzip => Archive::Gzip(Box::new(MultiGzDecoder::new(input))),
+            Format::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
+                decoder.window_log_max(WINDOW_LOG_MAX)?;
+                Archive::Zstd(decoder)
+            }
+        })
+    }
+
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Archive::Gzip(decoder) => decoder.read(space),
+            Archive::Zstd(decoder) => decoder.read(space),
+        }
+    }
+
+    fn input(&self) -> &BufReader<Input> {
+        match self {
+            Archive::Gzip(decoder) => decoder.get_ref(),
+            Archive::Zstd(decoder) => decoder.get_ref(),
+        }
+    }
+}
+
+/// The decompressing thread.
+struct Decoding {
+    archive: Archive,
+    may_wait: bool,
+    shared: Arc<Shared>,
+    waker: Arc<Waker>,
+}
+
+impl Decoding {
+    fn run(mut self) {
+        self.shared.sleeper.adopt();
+        while let Some(mut buffer) = self.next_buffer() {
+            let (count, end) = self.fill(&mut buffer);
+            if count > 0 {
+                self.send(Piece::Bytes(buffer, count));
+            }
+            if let Some(result) = end {
+                return self.send(Piece::End(result));
+            }
+        }
+    }
+
+    /// The next empty buffer, waited for; `None` when nobody wants to read on.
+    fn next_buffer(&self) -> Option<Box<[u8]>> {
+        self.shared.sleeper.wait(|| {
+            // Relaxed: see `Decoder::drop`.
+            if self.shared.is_abandoned.load(Ordering::Relaxed) {
+                return Some(None);
+            }
+            self.shared.empty.pop().map(Some)
+        })
+    }
+
+    /// Fills a buffer as far as there is something without waiting; then how the archive ended, if it did.
+    fn fill(&mut self, buffer: &mut [u8]) -> (usize, Option<io::Result<()>>) {
+        let mut count = 0;
+        while count < buffer.len() {
+            match self.archive.read(&mut buffer[count..]) {
+                Ok(0) => return (count, Some(Ok(()))),
+                Ok(more) => count += more,
+                Err(error) => return (count, Some(Err(error))),
+            }
+            let input = self.archive.input();
+            if self.may_wait
+                && input.buffer().is_empty()
+                && !has_something(&input.get_ref().file).unwrap_or(true)
+            {
+                break;
+            }
+        }
+        (count, None)
+    }
+
+    fn send(&self, piece: Piece) {
+        let fits = self.shared.full.push(piece);
+        assert!(fits.is_ok(), "the queue of full buffers holds them all");
+        // The only failure is a full eventfd counter: then a wake-up is pending anyway.
+        drop(self.waker.wake());
+    }
+}
+
+/// Why an archive could not be read to its end.
+pub(super) fn reason(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return "it is cut short".to_owned();
+    }
+    crate::error::reason(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn archives_are_told_by_their_first_bytes() {
+        let gzip = Sniffed::Archive(Format::Gzip);
+        let zstd = Sniffed::Archive(Format::Zstd);
+        for (head, sniffed) in [
+            (&b"\x1F\x8B\x08\x00"[..], gzip),
+            (b"\x1F\x8B\x08", gzip),
+            (b"\x28\xB5\x2F\xFD", zstd),
+            (b"\x50\x2A\x4D\x18", zstd),
+            (b"\x5F\x2A\x4D\x18", zstd),
+            (b"\x1F\x8B", Sniffed::Unclear),
+            (b"(", Sniffed::Unclear),
+            (b"S", Sniffed::Unclear),
+            (b"", Sniffed::Unclear),
+            (b"\x1F\x8B\x07", Sniffed::Plain),
+            (b"(x", Sniffed::Plain),
+            (b"\x60\x2A\x4D\x18", Sniffed::Plain),
+            (b"{", Sniffed::Plain),
+            (b"\n", Sniffed::Plain),
+        ] {
+            assert_eq!(sniff(head), sniffed, "{head:?}");
+        }
+    }
+}

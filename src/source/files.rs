@@ -1,0 +1,139 @@
+//! Plain files, one after another: what several file arguments, or a glob, are read by.
+//!
+//! One file is open at a time (besides those whose extents are still on their way), so ten thousand
+//! files need no more descriptors and no more memory than one. They are read in the order in which they
+//! were named; each may begin with a byte order mark, and the last line of each may lack its newline.
+//!
+//! Every file is read to the end as it stands when its turn comes, and can be read again: a crash loses
+//! nothing that a second run would not find. One that cannot be read, though it could when the run
+//! began, does not keep the others from being counted; the run then ends with its error.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::vec;
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::progress::Track;
+use crate::source::{FileSource, Read, Readiness, Source, failed};
+
+/// Files, read in order.
+#[derive(Debug)]
+pub struct Files {
+    name: String,
+    rest: vec::IntoIter<PathBuf>,
+    in_extents: bool,
+    open: Option<FileSource>,
+    track: Arc<Track>,
+    /// The bytes of the files that are done.
+    bytes_done: u64,
+    /// The first file that could not be read; further ones are told as they come.
+    failure: Option<Error>,
+}
+
+impl Files {
+    /// A source of these files, each a regular one; with `in_extents`, parsers read them for
+    /// themselves.
+    ///
+    /// # Panics
+    /// If there are none.
+    pub fn new(paths: Vec<PathBuf>, in_extents: bool) -> Files {
+        let first = paths.first().expect("at least one file").display();
+        let name = match paths.len() {
+            1 => first.to_string(),
+            2 => format!("{first} and another file"),
+            count => format!("{first} and {} more files", count - 1),
+        };
+        // What cannot be looked at now will be told when its turn comes.
+        let lens = paths.iter().filter_map(|path| fs::metadata(path).ok());
+        let track = Track {
+            bytes_total: lens.map(|file| file.len()).sum(),
+            bytes_done: AtomicU64::new(0),
+        };
+        Files {
+            name,
+            rest: paths.into_iter(),
+            in_extents,
+            open: None,
+            track: Arc::new(track),
+            bytes_done: 0,
+            failure: None,
+        }
+    }
+
+    fn failed(&mut self, error: Error) {
+        if self.failure.is_none() {
+            self.failure = Some(error);
+        } else {
+            tracing::error!("{error}");
+        }
+    }
+
+    fn open(&self, path: &Path, readiness: &Readiness<'_>) -> Result<FileSource, Error> {
+        let mut file = FileSource::open(path)?;
+        file.register(readiness)
+            .map_err(|error| failed(&path.display().to_string(), "read", &error))?;
+        if self.in_extents {
+            file.in_extents()
+        } else {
+            Ok(file)
+        }
+    }
+}
+
+impl Source for Files {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn register(&mut self, _: &Readiness<'_>) -> io::Result<()> {
+        // A regular file always has something to read, or its end.
+        Ok(())
+    }
+
+    fn wants_core(&self) -> bool {
+        // The first file stands for all: more than a few are seldom of two kinds.
+        let first = self.rest.as_slice().first();
+        first.is_some_and(|path| FileSource::open(path).is_ok_and(|file| file.wants_core()))
+    }
+
+    fn track(&self) -> Option<Arc<Track>> {
+        Some(Arc::clone(&self.track))
+    }
+
+    fn read(&mut self, space: &mut [u8], readiness: &Readiness<'_>, now: Timestamp) -> Read {
+        loop {
+            if let Some(open) = &mut self.open {
+                let answer = open.read(space, readiness, now);
+                if matches!(answer, Read::Bytes(_) | Read::Extent(_)) {
+                    // Relaxed: a figure for the eye.
+                    let done = self.bytes_done + open.position();
+                    self.track.bytes_done.store(done, Ordering::Relaxed);
+                }
+                match answer {
+                    Read::Finished => {
+                        self.open = None;
+                        self.bytes_done = self.track.bytes_done.load(Ordering::Relaxed);
+                    }
+                    Read::Failed(error) => {
+                        self.open = None;
+                        self.failed(error);
+                        // The next file must not go on with this one's last piece.
+                        return Read::StreamEnd { torn: true };
+                    }
+                    answer => return answer,
+                }
+            }
+            let Some(path) = self.rest.next() else {
+                return self.failure.take().map_or(Read::Finished, Read::Failed);
+            };
+            match self.open(&path, readiness) {
+                Ok(file) => self.open = Some(file),
+                Err(error) => self.failed(error),
+            }
+        }
+    }
+}
