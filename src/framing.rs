@@ -102,6 +102,11 @@ impl Framer {
         self.held = count;
     }
 
+    /// Whether bytes of a read are being kept so.
+    pub fn is_holding(&self) -> bool {
+        self.held > 0
+    }
+
     /// Takes note of `count` bytes read into [`Framer::space`] at `now`, held or not.
     pub fn advance(&mut self, count: usize, now: Timestamp) {
         if self.fresh && count > 0 {

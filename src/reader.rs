@@ -25,7 +25,7 @@ use crate::extent::Extent;
 use crate::framing::Framer;
 use crate::lane::Mark;
 use crate::park::{Sleeper, Wake};
-use crate::source::{Read, Readiness, Source};
+use crate::source::{Read, Readiness, Source, SourceOffsets};
 
 /// The token of the reader's own waker; sources have the tokens from 0.
 const WAKER: Token = Token(usize::MAX);
@@ -87,7 +87,7 @@ pub trait Downstream {
 
     /// Takes as much of a mark as there is room for; `true` when all of it is taken. Otherwise it
     /// is to be offered again before anything else.
-    fn mark(&mut self, mark: Mark) -> bool;
+    fn mark(&mut self, mark: &Mark) -> bool;
 }
 
 /// What the reader did, told when it ends.
@@ -297,6 +297,11 @@ impl<D: Downstream> Reader<D> {
                 let chunk = self.wait(|reader| reader.pool.take())?;
                 self.send_extent(chunk, extent)?;
             }
+            Read::Full => {
+                if slot.framer.has_lines() {
+                    self.send(index)?;
+                }
+            }
             Read::Nothing => {
                 slot.is_ready = false;
                 return Ok(false);
@@ -395,11 +400,26 @@ impl<D: Downstream> Reader<D> {
             start: self.start,
             end,
             last,
+            offsets: self.offsets(),
         };
-        self.wait_for_room(|reader| reader.downstream.mark(mark).then_some(()))?;
+        self.wait_for_room(|reader| reader.downstream.mark(&mark).then_some(()))?;
         self.batch += 1;
         self.start = end;
         Ok(())
+    }
+
+    /// Where the sources stand behind what has been read for the open batch.
+    fn offsets(&mut self) -> Arc<[SourceOffsets]> {
+        let slots = self.slots.iter_mut().enumerate();
+        let offsets = slots.filter_map(|(index, slot)| {
+            let parts = slot.source.offsets(slot.framer.is_holding());
+            (!parts.is_empty()).then(|| SourceOffsets {
+                source: index,
+                name: slot.source.name().into(),
+                parts,
+            })
+        });
+        offsets.collect()
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -495,6 +515,7 @@ fn next_boundary(now: Timestamp, every_nanos: u64) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::PartOffset;
     use std::sync::atomic::AtomicI64;
 
     #[test]
@@ -522,7 +543,7 @@ mod tests {
     }
 
     /// Pieces of a stream, and the milliseconds the clock stands at when each has been read.
-    struct Pieces(Arc<SetClock>, Vec<(i64, &'static [u8])>);
+    struct Pieces(Arc<SetClock>, Vec<(i64, &'static [u8])>, i64);
 
     impl Source for Pieces {
         fn name(&self) -> &str {
@@ -540,13 +561,24 @@ mod tests {
             let (millis, piece) = self.1.remove(0);
             self.0.0.store(millis, Ordering::Relaxed);
             space[..piece.len()].copy_from_slice(piece);
+            self.2 += 1;
             Read::Bytes(piece.len())
+        }
+
+        /// An offset is the number of pieces before it.
+        fn offsets(&mut self, is_held: bool) -> Vec<PartOffset> {
+            vec![PartOffset {
+                part: 0,
+                next: self.2 - i64::from(is_held),
+                end: None,
+            }]
         }
     }
 
-    /// Keeps the lines of every batch; never idle, so that lines are held back.
+    /// Keeps the lines of every batch and the offset behind it; never idle, so that lines are held
+    /// back.
     #[derive(Default)]
-    struct Batches(Vec<Vec<u8>>, Vec<u8>);
+    struct Batches(Vec<(Vec<u8>, i64)>, Vec<u8>);
 
     impl Downstream for Batches {
         fn reclaim(&mut self, _: &mut Pool) {}
@@ -568,10 +600,36 @@ mod tests {
             pool.put(chunk);
         }
 
-        fn mark(&mut self, _: Mark) -> bool {
-            self.0.push(std::mem::take(&mut self.1));
+        fn mark(&mut self, mark: &Mark) -> bool {
+            let next = mark
+                .offsets
+                .first()
+                .map_or(0, |source| source.parts[0].next);
+            self.0.push((std::mem::take(&mut self.1), next));
             true
         }
+    }
+
+    /// What a reader of 10 ms batches and `chunk_bytes` makes of a source.
+    fn read_all(
+        source: Box<dyn Source>,
+        clock: Arc<SetClock>,
+        chunk_bytes: usize,
+    ) -> (ReaderReport, Vec<(String, i64)>) {
+        let parts = ReaderParts {
+            sources: vec![source],
+            pool: Pool::new(chunk_bytes, 256),
+            downstream: Batches::default(),
+            clock,
+            every_nanos: 10_000_000,
+            line_bytes_max: 32,
+            send_bytes: 64,
+        };
+        let reader = Reader::new(parts, ReaderPoll::new().unwrap());
+        let (report, batches) = reader.run().unwrap();
+        let batches = batches.0.into_iter();
+        let batches = batches.map(|(lines, next)| (String::from_utf8(lines).unwrap(), next));
+        (report, batches.collect())
     }
 
     #[test]
@@ -584,25 +642,56 @@ mod tests {
             (13, b"f\n"),
             (31, b"g\nh\ni\n"),
         ];
-        let reader = Reader::new(
-            ReaderParts {
-                sources: vec![Box::new(Pieces(Arc::clone(&clock), pieces))],
-                pool: Pool::new(64, 256),
-                downstream: Batches::default(),
-                clock,
-                every_nanos: 10_000_000,
-                line_bytes_max: 32,
-                send_bytes: 64,
-            },
-            ReaderPoll::new().unwrap(),
-        );
-        let (report, batches) = reader.run().unwrap();
-        let batches: Vec<&str> = batches
-            .0
+        let source = Box::new(Pieces(Arc::clone(&clock), pieces, 0));
+        let (report, batches) = read_all(source, clock, 64);
+        let batches: Vec<(&str, i64)> = batches
             .iter()
-            .map(|lines| std::str::from_utf8(lines).unwrap())
+            .map(|(lines, next)| (&**lines, *next))
             .collect();
-        assert_eq!(batches, ["a\nbc\n", "de\nf\n", "", "g\nh\ni\n"]);
+        let expected = [("a\nbc\n", 2), ("de\nf\n", 4), ("", 4), ("g\nh\ni\n", 5)];
+        assert_eq!(batches, expected);
         assert_eq!((report.bytes, report.torn_lines), (16, 0));
+    }
+
+    /// Messages that it does not cut if a whole chunk has room for them.
+    struct Messages(Vec<&'static [u8]>, bool);
+
+    impl Source for Messages {
+        fn name(&self) -> &str {
+            "messages"
+        }
+
+        fn register(&mut self, _: &Readiness<'_>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn read(&mut self, space: &mut [u8], _: &Readiness<'_>, _: Timestamp) -> Read {
+            let Some(message) = self.0.first_mut() else {
+                return Read::Finished;
+            };
+            if message.len() > space.len() && !std::mem::replace(&mut self.1, true) {
+                return Read::Full;
+            }
+            self.1 = false;
+            let count = message.len().min(space.len());
+            space[..count].copy_from_slice(&message[..count]);
+            *message = &message[count..];
+            if message.is_empty() {
+                self.0.remove(0);
+            }
+            Read::Bytes(count)
+        }
+    }
+
+    #[test]
+    fn a_source_that_does_not_want_to_be_cut_gets_a_fresh_chunk() {
+        let messages: Vec<&[u8]> = vec![b"aaaa\n", b"bbbb\n", b"longer than a chunk\n", b"c\n"];
+        let source = Box::new(Messages(messages, false));
+        let (report, batches) = read_all(source, Arc::default(), 8);
+        assert_eq!(
+            batches,
+            [("aaaa\nbbbb\nlonger than a chunk\nc\n".to_owned(), 0)]
+        );
+        assert_eq!(report.bytes, 32);
     }
 }

@@ -5,11 +5,13 @@
 //! source can replay after a crash stands at the head of its own file.
 
 mod file;
+mod offsets;
 mod script;
 mod tcp;
 
 pub use file::FileSource;
 pub(crate) use file::failed;
+pub use offsets::{Commit, PartOffset, SourceOffsets};
 pub use script::{Script, ScriptEvent};
 pub use tcp::{OnClose, TcpOptions, TcpSource};
 
@@ -28,6 +30,9 @@ pub enum Read {
     Bytes(usize),
     /// Lines that the parsers read for themselves; nothing was read into the space.
     Extent(Extent),
+    /// What comes next does not fit into the space and should not be cut; nothing was read. The next
+    /// answer to a space of whatever size is another one.
+    Full,
     /// Nothing at the moment; ask again after an event or at [`Source::wake_at`].
     Nothing,
     /// The stream ended; another may follow from the same source.
@@ -69,6 +74,18 @@ pub trait Source: Send {
 
     /// When to ask again though no event came.
     fn wake_at(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Where to resume behind what has been read; without what the last read brought, if that
+    /// `is_held` for the next batch. Asked at each batch boundary. Empty: it cannot be resumed.
+    fn offsets(&mut self, is_held: bool) -> Vec<PartOffset> {
+        let _ = is_held;
+        Vec::new()
+    }
+
+    /// Who is to be told which offsets have been reported; asked once, before the first read.
+    fn committer(&mut self) -> Option<Box<dyn Commit>> {
         None
     }
 }
