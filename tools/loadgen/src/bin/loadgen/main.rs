@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 
 use cli::{Cli, Command, Load};
 use loadgen::{End, Plan, Received, Sent, Server, Spec};
+use values::Target;
 
 /// What went wrong, as the line to print.
 enum Failure {
@@ -50,14 +51,12 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Push { to, load } => {
             let (spec, plan, answer) = prepare(&load)?;
-            let failed = running(format!("cannot send to {}", to.0));
-            let sent = loadgen::push(&*to.0, &spec, &plan, &never()).map_err(failed)?;
+            let sent = push(&to, &spec, &plan).map_err(running(format!("cannot send to {to}")))?;
             let (end, records) = (sent.end, sent.records);
             finish(sent, answer)?;
             if end == End::PeerClosed {
                 return Err(Failure::Running(format!(
-                    "{} closed the connection after {records} records",
-                    to.0
+                    "{to} closed the connection after {records} records"
                 )));
             }
             Ok(())
@@ -79,6 +78,16 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let received = loadgen::sink(&*from.0, count_lines)
                 .map_err(running(format!("cannot read from {}", from.0)))?;
             writeln!(io::stdout(), "{}", received_line(&received)).or_else(ignore_closed_pipe)
+        }
+    }
+}
+
+fn push(to: &Target, spec: &Spec, plan: &Plan) -> io::Result<Sent> {
+    match to {
+        Target::Tcp(addr) => loadgen::push(&*addr.0, spec, plan, &never()),
+        #[cfg(feature = "kafka")]
+        Target::Kafka { brokers, topic } => {
+            loadgen::push_kafka(brokers, topic, spec, plan, &never())
         }
     }
 }

@@ -68,6 +68,51 @@ pub(crate) fn url(text: &str) -> Result<Addr, String> {
     }
 }
 
+/// Where to push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Tcp(Addr),
+    #[cfg(feature = "kafka")]
+    Kafka {
+        brokers: String,
+        topic: String,
+    },
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Target::Tcp(addr) => f.write_str(&addr.0),
+            #[cfg(feature = "kafka")]
+            Target::Kafka { brokers, topic } => write!(f, "kafka://{brokers}/{topic}"),
+        }
+    }
+}
+
+/// `tcp://HOST:PORT` or `kafka://BROKERS/TOPIC`.
+pub(crate) fn target(text: &str) -> Result<Target, String> {
+    match text.strip_prefix("kafka://") {
+        Some(address) => kafka(address),
+        None => url(text).map(Target::Tcp),
+    }
+}
+
+#[cfg(feature = "kafka")]
+fn kafka(address: &str) -> Result<Target, String> {
+    match address.split_once('/') {
+        Some((brokers, topic)) if !brokers.is_empty() && !topic.is_empty() => Ok(Target::Kafka {
+            brokers: brokers.to_owned(),
+            topic: topic.to_owned(),
+        }),
+        _ => Err("give kafka://HOST:PORT/TOPIC, such as kafka://localhost:9092/orders".to_owned()),
+    }
+}
+
+#[cfg(not(feature = "kafka"))]
+fn kafka(_: &str) -> Result<Target, String> {
+    Err("this build leaves Kafka out; build it with --features kafka".to_owned())
+}
+
 /// `ADDR:PORT`, or a port alone for loopback.
 pub(crate) fn listen_addr(text: &str) -> Result<Addr, String> {
     if text.parse::<u16>().is_ok() {
