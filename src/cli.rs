@@ -14,12 +14,12 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::record::KeyPath;
 use crate::sink::OutputFormat;
-use crate::source::OnClose;
+use crate::source::{OnClose, StartAt};
 use crate::tolerance::Tolerance;
 
 pub use complaint::one_line;
 pub(crate) use complaint::{remedy, shown};
-use values::{duration, interval, key_path, number, size, tolerance, top};
+use values::{duration, interval, key_path, number, partition, size, tolerance, top};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -69,9 +69,10 @@ pub enum Command {
 
 const COUNT_EXAMPLES: &str = "\
 Sources:
-  tcp://HOST:PORT   connect to a server that sends lines; reconnect when it closes
-  -                 standard input
-  FILE              read to its end
+  tcp://HOST:PORT        connect to a server that sends lines; reconnect when it closes
+  kafka://BROKERS/TOPIC  a topic's messages, each of one or more lines (feature kafka)
+  -                      standard input
+  FILE                   read to its end
 
 Key paths:
   status                      a member of the record
@@ -84,6 +85,8 @@ Examples:
   tallyline count tcp://localhost:9998 --by status --every 5s
   tallyline count orders.jsonl --by customer.address.country --output csv
   tallyline count - --by status --output spark < orders.jsonl
+  tallyline count kafka://localhost:9092/orders --by status --group tally
+  tallyline count kafka://localhost:9092/orders --by status --from 2026-11-22T15:00:00Z --until-end
   tallyline count orders.jsonl --by status --max-malformed 1% --reject-file bad.jsonl
 
 Settings:
@@ -116,7 +119,8 @@ Exit status: 0 all is well, 2 something is wrong; then each fault is a line with
 /// `tallyline count`.
 #[derive(Args, Clone, Debug)]
 pub struct CountArgs {
-    /// Where the lines come from: tcp://HOST:PORT, a file, or - for standard input.
+    /// Where the lines come from: tcp://HOST:PORT, kafka://BROKERS/TOPIC, a file, or - for standard
+    /// input.
     pub source: String,
 
     /// What to count by: the path of a string, number, boolean or null in each record.
@@ -147,7 +151,8 @@ pub struct CountArgs {
 /// `tallyline tap`.
 #[derive(Args, Clone, Debug)]
 pub struct TapArgs {
-    /// Where the lines come from: tcp://HOST:PORT, a file, or - for standard input.
+    /// Where the lines come from: tcp://HOST:PORT, kafka://BROKERS/TOPIC, a file, or - for standard
+    /// input.
     pub source: String,
 
     /// How many lines of each batch are shown.
@@ -239,6 +244,55 @@ pub struct StreamArgs {
     /// The longest line; a longer one is skipped and counted as oversize.
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = size)]
     pub max_line: usize,
+
+    /// Where a source that keeps its records is begun and ended.
+    #[command(flatten)]
+    pub kept: KeptArgs,
+}
+
+/// Where a source that keeps its records (Kafka) is begun and ended, and how it is reached.
+#[derive(Args, Clone, Debug)]
+pub struct KeptArgs {
+    /// Kafka: where to begin: earliest, latest, or a time such as 2026-11-22T15:47:35Z; in a group,
+    /// in partitions of which it has no offset. [default: earliest]
+    #[arg(long, value_name = "WHERE", value_parser = StartAt::parse)]
+    pub from: Option<StartAt>,
+
+    /// Kafka: end at the ends as they are at the start, instead of going on for ever.
+    #[arg(long)]
+    pub until_end: bool,
+
+    /// Kafka: the consumer group that shares the partitions out and keeps the offsets of what has
+    /// been printed. Without one, all partitions are read and nothing is kept.
+    #[arg(long, value_name = "NAME", conflicts_with = "partitions")]
+    pub group: Option<String>,
+
+    /// Kafka: read these partitions only, such as 0,2,5.
+    #[arg(long, value_name = "N,…", value_delimiter = ',',
+          value_parser = partition)]
+    pub partitions: Vec<i32>,
+
+    /// Kafka: a property for librdkafka, such as security.protocol=SASL_SSL, or @FILE with one per
+    /// line, where secrets belong; repeatable.
+    #[arg(long = "property", short = 'X', value_name = "NAME=VALUE")]
+    pub properties: Vec<String>,
+}
+
+impl KeptArgs {
+    /// The first of these flags that was given.
+    pub fn given(&self) -> Option<&'static str> {
+        let flags = [
+            (self.from.is_some(), "--from"),
+            (self.until_end, "--until-end"),
+            (self.group.is_some(), "--group"),
+            (!self.partitions.is_empty(), "--partitions"),
+            (!self.properties.is_empty(), "-X"),
+        ];
+        flags
+            .iter()
+            .find(|(is_given, _)| *is_given)
+            .map(|&(_, flag)| flag)
+    }
 }
 
 /// What is done with bad lines.

@@ -97,10 +97,19 @@ pub fn open_source(
     stream: &StreamArgs,
     whole: Whole,
 ) -> Result<Box<dyn Source>, Error> {
+    let scheme = name.split_once("://");
+    if let Some(flag) = stream.kept.given()
+        && scheme.is_none_or(|(scheme, _)| scheme != "kafka")
+    {
+        return Err(Error::Usage(format!(
+            "{flag}: source {name} has no use for it; it is for kafka://BROKERS/TOPIC"
+        )));
+    }
     if name == "-" {
         return Ok(Box::new(FileSource::stdin()?));
     }
-    match name.split_once("://") {
+    match scheme {
+        Some(("kafka", address)) => kafka(name, address, stream, whole),
         Some(("tcp", address)) => {
             let options = TcpOptions {
                 on_close: stream.on_close,
@@ -109,10 +118,10 @@ pub fn open_source(
             Ok(Box::new(TcpSource::connect(name, address, options)?))
         }
         Some((scheme, _)) if is_scheme(scheme) => Err(Error::Usage(format!(
-            "source {name}: {scheme}:// is not known here; give tcp://HOST:PORT, a file, or - for standard input"
+            "source {name}: {scheme}:// is not known here; give tcp://HOST:PORT, kafka://BROKERS/TOPIC, a file, or - for standard input"
         ))),
         _ if name.is_empty() => Err(Error::Usage(
-            "source '': the name is empty; give tcp://HOST:PORT, a file, or - for standard input"
+            "source '': the name is empty; give tcp://HOST:PORT, kafka://BROKERS/TOPIC, a file, or - for standard input"
                 .to_owned(),
         )),
         _ if whole == Whole::Yes => Ok(Box::new(FileSource::open(name)?.in_extents()?)),
@@ -139,6 +148,39 @@ pub fn check_reject_file(reject: &RejectOptions, source: &str) -> Result<(), Err
         value: reject.path.display().to_string(),
         remedy: "that is the source itself; name another file".to_owned(),
     })
+}
+
+#[cfg(feature = "kafka")]
+fn kafka(
+    name: &str,
+    address: &str,
+    stream: &StreamArgs,
+    whole: Whole,
+) -> Result<Box<dyn Source>, Error> {
+    use crate::source::kafka::{KafkaOptions, KafkaSource, Properties};
+
+    let kept = &stream.kept;
+    if let (Some(group), Whole::No) = (&kept.group, whole) {
+        return Err(Error::Usage(format!(
+            "--group {group}: who only looks is in no group, which would miss what he saw; leave it out"
+        )));
+    }
+    let options = KafkaOptions {
+        group: kept.group.clone(),
+        partitions: kept.partitions.clone(),
+        from: kept.from.unwrap_or_default(),
+        until_end: kept.until_end,
+        properties: Properties::parse(&kept.properties)?,
+        connect_wait: stream.connect_wait,
+    };
+    Ok(Box::new(KafkaSource::open(name, address, &options)?))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn kafka(name: &str, _: &str, _: &StreamArgs, _: Whole) -> Result<Box<dyn Source>, Error> {
+    Err(Error::Usage(format!(
+        "source {name}: this build leaves Kafka out; build it with --features kafka"
+    )))
 }
 
 /// Whether this can be the scheme of an address, rather than the beginning of a strange file name.

@@ -5,14 +5,18 @@
 //! source can replay after a crash stands at the head of its own file.
 
 mod file;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod offsets;
 mod script;
+mod start;
 mod tcp;
 
 pub use file::FileSource;
 pub(crate) use file::failed;
 pub use offsets::{Commit, PartOffset, SourceOffsets};
 pub use script::{Script, ScriptEvent};
+pub use start::StartAt;
 pub use tcp::{OnClose, TcpOptions, TcpSource};
 
 use std::sync::Arc;
