@@ -34,13 +34,21 @@ pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// Between two looks at whether the connection has failed for good.
 const METADATA_WAIT: Duration = Duration::from_millis(500);
 
+/// How long a question is asked again and again.
+const ASK_WAIT: Duration = Duration::from_secs(60);
+
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(250);
+
+/// What librdkafka may have to tell of an attempt to connect.
+const EVENTS_MAX: usize = 32;
+
 /// Between two attempts.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(50);
 
 /// Our own defaults where librdkafka's are for services that do other things beside; `-X` outdoes
 /// them. Fetching ahead is limited in messages, as each takes some 300 bytes beside its value, and
 /// is taken up again soon after it has stopped.
-const DEFAULTS: [(&str, &str); 4] = [
+pub const DEFAULTS: [(&str, &str); 4] = [
     ("client.id", "tallyline"),
     ("queued.min.messages", "50000"),
     ("queued.max.messages.kbytes", "16384"),
@@ -61,8 +69,10 @@ pub(super) struct Context {
     name: Arc<str>,
     /// One at a time: the next comes when this one has been answered.
     pub(super) rebalances: ArrayQueue<Rebalance>,
-    /// The last errors of connections.
-    errors: ArrayQueue<(RDKafkaErrorCode, String)>,
+    /// The last error of a connection that says why.
+    error: ArrayQueue<(RDKafkaErrorCode, String)>,
+    /// It was the last one that there was.
+    are_all_down: AtomicBool,
     /// The last statistics.
     pub(super) statistics: ArrayQueue<Statistics>,
     /// Nobody answers rebalances any more: they are granted.
@@ -81,18 +91,16 @@ pub(super) struct LastError {
 impl Context {
     /// The errors since the last call.
     pub(super) fn last_error(&self) -> LastError {
-        let mut last = LastError::default();
-        while let Some((code, why)) = self.errors.pop() {
-            if code == RDKafkaErrorCode::AllBrokersDown {
-                // It says nothing of the reason.
-                last.are_all_down = true;
-            } else {
-                // Behind it stands how long it took, which reads as if it mattered.
-                let why = why.split_once(" (after ").map_or(&*why, |(why, _)| why);
-                (last.code, last.why) = (Some(code), Some(lower(why)));
-            }
+        let last = self.error.pop();
+        let code = last.as_ref().map(|(code, _)| *code);
+        // Behind it stands how long it took, which reads as if it mattered.
+        let why = last.map(|(_, why)| lower(why.split(" (after ").next().unwrap_or(&why)));
+        LastError {
+            code,
+            why,
+            // Relaxed: set by the thread that asks.
+            are_all_down: self.are_all_down.swap(false, Ordering::Relaxed),
         }
-        last
     }
 }
 
@@ -117,7 +125,13 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         if let Some(code) = error.rdkafka_error_code() {
             tracing::debug!("{}: {code:?}: {reason}", self.name);
-            self.errors.force_push((code, reason.to_owned()));
+            match code {
+                // It says nothing of the reason. Relaxed: see `last_error`.
+                RDKafkaErrorCode::AllBrokersDown => {
+                    self.are_all_down.store(true, Ordering::Relaxed)
+                }
+                code => drop(self.error.force_push((code, reason.to_owned()))),
+            }
         }
     }
 }
@@ -200,16 +214,35 @@ impl Client {
     /// Where each partition begins and ends now.
     pub(super) fn bounds(&self) -> Result<Vec<(i32, i64, i64)>, Error> {
         let bounds = |&number: &i32| {
-            let bounds = self
-                .consumer
-                .fetch_watermarks(&self.topic, number, ANSWER_WAIT);
-            let (begin, end) = bounds.map_err(|error| {
-                let what = format!("where partition {number} ends");
-                cannot(&self.name, &what, &error)
+            let what = format!("where partition {number} ends");
+            let (begin, end) = self.ask(&what, || {
+                self.consumer
+                    .fetch_watermarks(&self.topic, number, ANSWER_WAIT)
             })?;
             Ok((number, begin, end))
         };
         self.partitions.iter().map(bounds).collect()
+    }
+
+    /// Asks a broker, again if it is just then lost or the partition on its way to another.
+    pub(super) fn ask<T>(
+        &self,
+        what: &str,
+        mut question: impl FnMut() -> Result<T, KafkaError>,
+    ) -> Result<T, Error> {
+        let begun = Instant::now();
+        loop {
+            let error = match question() {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if begun.elapsed() >= ASK_WAIT {
+                return Err(cannot(&self.name, what, &error));
+            }
+            let why = words(&error);
+            tracing::info!("cannot learn of {} {what}: {why}; asking again", self.name);
+            std::thread::sleep(BETWEEN_QUESTIONS);
+        }
     }
 
     /// Leaves the group, if in one.
@@ -243,7 +276,8 @@ fn create(name: &Arc<str>, address: &Address, options: &KafkaOptions) -> Result<
     let context = Context {
         name: Arc::clone(name),
         rebalances: ArrayQueue::new(4),
-        errors: ArrayQueue::new(8),
+        error: ArrayQueue::new(1),
+        are_all_down: AtomicBool::new(false),
         statistics: ArrayQueue::new(1),
         is_closing: AtomicBool::new(false),
     };
@@ -272,53 +306,67 @@ fn find_topic(
     let begun = Instant::now();
     let mut why = None;
     loop {
-        let error = match consumer.fetch_metadata(Some(topic), METADATA_WAIT) {
-            Ok(metadata) => match metadata.topics().first() {
-                Some(found) => match found.error().map(RDKafkaErrorCode::from) {
-                    None => {
-                        let mut numbers: Vec<i32> =
-                            found.partitions().iter().map(|part| part.id()).collect();
-                        numbers.sort_unstable();
-                        return Ok(numbers);
-                    }
-                    Some(RDKafkaErrorCode::UnknownTopicOrPartition) if begun.elapsed() >= wait => {
-                        return Err(Error::Source(format!(
-                            "cannot read {name}: there is no topic {topic}; check the name, or create it"
-                        )));
-                    }
-                    Some(code) => KafkaError::MetadataFetch(code),
-                },
-                None => KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopic),
-            },
-            Err(error) => error,
+        let code = match partitions(consumer, topic) {
+            Ok(numbers) => return Ok(numbers),
+            Err(code) => code,
         };
-        // Serves the errors of connections; nothing is assigned, so no message can come.
-        while consumer.poll(Duration::ZERO).is_some() {}
+        for _ in 0..EVENTS_MAX {
+            // Serves what connections tell; nothing is assigned, so no message can come.
+            drop(consumer.poll(Duration::ZERO));
+        }
         let last = consumer.context().last_error();
+        let is_late = begun.elapsed() >= wait;
         // That all are down is told a little after why.
         why = last.why.or(why);
-        let why = why.clone().unwrap_or_else(|| words(&error));
-        let is_hopeless = matches!(
-            last.code.or(error.rdkafka_error_code()),
-            Some(
-                RDKafkaErrorCode::Authentication
-                    | RDKafkaErrorCode::SaslAuthenticationFailed
-                    | RDKafkaErrorCode::SSL
-                    | RDKafkaErrorCode::TopicAuthorizationFailed
-            )
-        );
-        if is_hopeless {
-            return Err(Error::Source(format!(
-                "cannot read {name}: {why}; check the credentials and what -X sets"
-            )));
-        }
-        if begun.elapsed() >= wait && (last.are_all_down || begun.elapsed() >= wait + ANSWER_WAIT) {
-            return Err(Error::Source(format!(
-                "cannot connect to {name}: {why}; check the address, or give --connect-wait 10s"
-            )));
-        }
-        std::thread::sleep(BETWEEN_ATTEMPTS);
+        let why = why
+            .clone()
+            .unwrap_or_else(|| words(&KafkaError::MetadataFetch(code)));
+        let (what, remedy) = match last.code.unwrap_or(code) {
+            RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::SSL
+            | RDKafkaErrorCode::TopicAuthorizationFailed => {
+                ("read", "check the credentials and what -X sets")
+            }
+            RDKafkaErrorCode::UnknownTopicOrPartition if is_late => {
+                return Err(Error::Source(format!(
+                    "cannot read {name}: there is no topic {topic}; check the name, or create it"
+                )));
+            }
+            _ if is_late && (last.are_all_down || begun.elapsed() >= wait + ANSWER_WAIT) => (
+                "connect to",
+                "check the address, or give --connect-wait 10s",
+            ),
+            _ => {
+                std::thread::sleep(BETWEEN_ATTEMPTS);
+                continue;
+            }
+        };
+        return Err(Error::Source(format!(
+            "cannot {what} {name}: {why}; {remedy}"
+        )));
     }
+}
+
+/// The topic's partitions, if a broker knows of them.
+fn partitions(consumer: &Consumer, topic: &str) -> Result<Vec<i32>, RDKafkaErrorCode> {
+    let metadata = consumer
+        .fetch_metadata(Some(topic), METADATA_WAIT)
+        .map_err(|error| code(&error))?;
+    let found = metadata.topics().first();
+    let found = found.ok_or(RDKafkaErrorCode::UnknownTopicOrPartition)?;
+    if let Some(error) = found.error() {
+        return Err(error.into());
+    }
+    let mut numbers: Vec<i32> = found.partitions().iter().map(|part| part.id()).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn code(error: &KafkaError) -> RDKafkaErrorCode {
+    error
+        .rdkafka_error_code()
+        .unwrap_or(RDKafkaErrorCode::Unknown)
 }
 
 /// Which brokers that we read from are there, as the statistics tell.

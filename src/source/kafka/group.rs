@@ -28,9 +28,6 @@ const REVOKE_WAIT: Duration = Duration::from_secs(30);
 /// Between two looks at whether it has been reported.
 const REVOKE_LOOK: Duration = Duration::from_millis(5);
 
-/// Attempts to learn where to begin, each of [`ANSWER_WAIT`].
-const BEGIN_ATTEMPTS_MAX: u32 = 6;
-
 impl Fetch {
     /// Joins the group, or takes the partitions that were asked for.
     pub(super) fn begin(&mut self) -> Result<(), Error> {
@@ -122,10 +119,12 @@ impl Fetch {
             .set_all_offsets(offset)
             .map_err(|error| cannot(&self.client.name, "where to begin", &error))?;
         match self.from {
-            StartAt::Time(_) if !partitions.is_empty() => self.ask("where that time is", || {
-                let consumer = &self.client.consumer;
-                consumer.offsets_for_times(starts.clone(), ANSWER_WAIT)
-            }),
+            StartAt::Time(_) if !partitions.is_empty() => {
+                self.client.ask("where that time is", || {
+                    let consumer = &self.client.consumer;
+                    consumer.offsets_for_times(starts.clone(), ANSWER_WAIT)
+                })
+            }
             _ => Ok(starts),
         }
     }
@@ -135,35 +134,10 @@ impl Fetch {
         &self,
         partitions: &TopicPartitionList,
     ) -> Result<TopicPartitionList, Error> {
-        self.ask("where the group is", || {
+        self.client.ask("where the group is", || {
             let consumer = &self.client.consumer;
             consumer.committed_offsets(partitions.clone(), ANSWER_WAIT)
         })
-    }
-
-    /// Asks a broker, again if it is just then lost.
-    fn ask<T>(
-        &self,
-        what: &str,
-        mut question: impl FnMut() -> Result<T, KafkaError>,
-    ) -> Result<T, Error> {
-        let mut attempt = 1;
-        loop {
-            let error = match question() {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            if attempt == BEGIN_ATTEMPTS_MAX || self.shared.is_left() {
-                return Err(cannot(&self.client.name, what, &error));
-            }
-            let why = words(&error);
-            tracing::warn!(
-                "cannot learn of {} {what}: {why}; asking again",
-                self.client.name
-            );
-            std::thread::sleep(Duration::from_secs(1));
-            attempt += 1;
-        }
     }
 
     fn give_up(&mut self, partitions: &[i32]) -> Result<(), Error> {

@@ -46,6 +46,7 @@ use crate::source::{Commit, PartOffset, Read, Readiness, Source, SourceOffsets, 
 use self::address::Address;
 use self::buffer::{Buffer, Delivery, Shared};
 use self::client::Client;
+pub use self::client::DEFAULTS;
 use self::fetch::Fetch;
 pub use self::properties::Properties;
 
