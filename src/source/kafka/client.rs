@@ -126,6 +126,8 @@ impl ClientContext for Context {
         if let Some(code) = error.rdkafka_error_code() {
             tracing::debug!("{}: {code:?}: {reason}", self.name);
             match code {
+                // No trouble, though told as an error.
+                RDKafkaErrorCode::PartitionEOF => {}
                 // It says nothing of the reason. Relaxed: see `last_error`.
                 RDKafkaErrorCode::AllBrokersDown => {
                     self.are_all_down.store(true, Ordering::Relaxed)
