@@ -13,7 +13,7 @@
 //! - *Control* is librdkafka's: the group, metadata, credentials, brokers lost and found. It is in
 //!   `client` (connections), `group` (which partitions, from which offset, what is committed) and
 //!   `partitions` (how far each one is).
-//! - *Data* are [`Buffer`](buffer::Buffer)s of whole messages with the offset behind each, filled in
+//! - *Data* are `Buffer`s of whole messages with the offset behind each, filled in
 //!   `fetch` and emptied by [`KafkaSource`] on the reader's thread. Whatever fills buffers for the
 //!   partitions and offsets that `group` decides on can take `fetch`'s place: a lane of our own that
 //!   fetches record batches from the partition leaders is to, as librdkafka spends some 0.5 µs of
@@ -22,7 +22,7 @@
 //! The bytes are copied twice, out of librdkafka's memory and into the chunk; lent pieces of
 //! librdkafka's memory would cost a reference count per message, which is more than 71 bytes' copy.
 //!
-//! Bounds: [`BUFFERS`](buffer::BUFFERS) buffers, and what librdkafka fetches ahead
+//! Bounds: eight buffers, and what librdkafka fetches ahead
 //! (`queued.max.messages.kbytes` and `queued.min.messages`, see `client`). While the reader takes
 //! nothing, all buffers are full and the fetching stands still.
 
