@@ -1,7 +1,7 @@
 //! A Kafka topic counted to its end, beside a bare librdkafka consumer that throws its messages away.
 //!
 //! *orders* (71 bytes a message, no key, not compressed) over 8 partitions, on the broker that
-//! `TALLYLINE_KAFKA` names; without one there is nothing to measure. Two runs in turn, each from
+//! `TEST_KAFKA` names; without one there is nothing to measure. Two runs in turn, each from
 //! its first connection to its last message:
 //!
 //! - `bare`: a consumer of librdkafka, polled in a loop, with the settings that tallyline gives its
@@ -33,10 +33,8 @@ const ROUNDS: usize = 5;
 const PARTITIONS: i32 = 8;
 
 fn main() {
-    let Ok(broker) = std::env::var("TALLYLINE_KAFKA") else {
-        println!(
-            "nothing measured: TALLYLINE_KAFKA is not set; export $(tools/kafka-broker start)"
-        );
+    let Ok(broker) = std::env::var("TEST_KAFKA") else {
+        println!("nothing measured: TEST_KAFKA is not set; export $(tools/kafka-broker start)");
         return;
     };
     let messages = scaled(5_000_000) as u64;

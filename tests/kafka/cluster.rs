@@ -11,12 +11,12 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 /// `HOST:PORT` of the listener without credentials, or `None` with a word on why nothing is tested.
 pub(crate) fn broker() -> Option<String> {
-    from_environment("TALLYLINE_KAFKA")
+    from_environment("TEST_KAFKA")
 }
 
 /// The same of the listener that wants a user (`tally`) and a password (`line`).
 pub(crate) fn sasl_broker() -> Option<String> {
-    from_environment("TALLYLINE_KAFKA_SASL")
+    from_environment("TEST_KAFKA_SASL")
 }
 
 #[allow(clippy::print_stderr, reason = "a test's own output")]
@@ -84,7 +84,7 @@ impl OwnBroker {
         let out = tool(name, "start");
         let address = out
             .lines()
-            .find_map(|line| line.strip_prefix("TALLYLINE_KAFKA="));
+            .find_map(|line| line.strip_prefix("TEST_KAFKA="));
         OwnBroker {
             name: name.to_owned(),
             address: address.unwrap().to_owned(),
