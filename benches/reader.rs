@@ -77,7 +77,7 @@ impl Downstream for Tally {
         pool.put(chunk);
     }
 
-    fn mark(&mut self, _: Mark) -> bool {
+    fn mark(&mut self, _: &Mark) -> bool {
         true
     }
 }

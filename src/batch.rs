@@ -19,6 +19,7 @@ use crate::reader::Stop;
 use crate::sample::SampleQueue;
 use crate::shard::{Closed, ShardBatch};
 use crate::sink::{BatchReport, Latency, Rows, Sink, TotalsReport, text};
+use crate::source::{Commit, SourceOffsets};
 use crate::thread::ThreadSleeper;
 use crate::totals::{BatchCounts, Totals};
 
@@ -36,6 +37,8 @@ pub struct Merge {
     pub sleeper: Arc<ThreadSleeper>,
     /// Where results go.
     pub sinks: Vec<Box<dyn Sink>>,
+    /// Those of the sources that want to hear what has been reported, by their number.
+    pub committers: Vec<Option<Box<dyn Commit>>>,
     /// How many rows a report shows; `None`: all.
     pub top: Option<usize>,
     /// Whether reports carry latencies.
@@ -65,6 +68,8 @@ pub struct MergeReport {
     pub overflow: u64,
     /// Latencies of the whole run.
     pub latency: Latency,
+    /// Where the sources that can be resumed stood at the end.
+    pub offsets: Arc<[SourceOffsets]>,
     /// The first thing that went wrong.
     pub failure: Option<Error>,
 }
@@ -97,12 +102,16 @@ impl Merge {
             progress.ledger += ledger;
             progress.counted.add(&counted);
             if progress.failure.is_none() {
-                let reported = check(mark, &ledger, &batch)
-                    .and_then(|()| self.report(mark, ledger, &counted, &totals, &batch, &progress));
-                if let Err(error) = reported {
-                    // What is on its way is merged to the end, so that nobody waits for ever.
-                    self.stop.stop();
-                    progress.failure = Some(error);
+                let reported = check(&mark, &ledger, &batch).and_then(|()| {
+                    self.report(&mark, ledger, &counted, &totals, &batch, &progress)
+                });
+                match reported {
+                    Ok(()) => self.commit(&mark),
+                    Err(error) => {
+                        // What is on its way is merged to the end, so that nobody waits for ever.
+                        self.stop.stop();
+                        progress.failure = Some(error);
+                    }
                 }
                 let late = self.clock.now().nanos_since(mark.end);
                 progress.printed.record(late, 1);
@@ -114,7 +123,7 @@ impl Merge {
                 drop(closed.zeros.push(zeros));
             }
             if mark.last {
-                return self.finish(mark, &totals, progress);
+                return self.finish(&mark, &totals, progress);
             }
         }
     }
@@ -133,11 +142,10 @@ impl Merge {
                 latencies,
             } = *self.sleeper.wait(|| closed.batches.pop());
             shard.wake();
-            assert_eq!(
-                *mark.get_or_insert(this),
-                this,
-                "shards close the same batches"
-            );
+            match &mark {
+                Some(mark) => assert_eq!(*mark, this, "shards close the same batches"),
+                None => mark = Some(this),
+            }
             ledger += lines;
             counted.add(&latencies);
             counts.push(some);
@@ -148,7 +156,7 @@ impl Merge {
 
     fn report(
         &mut self,
-        mark: Mark,
+        mark: &Mark,
         ledger: Ledger,
         counted: &Latencies,
         totals: &Totals,
@@ -175,6 +183,7 @@ impl Merge {
                 receive_to_counted: counted.percentiles(),
                 boundary_to_printed: progress.printed.percentiles(),
             }),
+            lag: shown_lag(self.stats, mark),
         };
         self.sinks
             .iter_mut()
@@ -182,7 +191,16 @@ impl Merge {
             .map_err(Error::Output)
     }
 
-    fn finish(mut self, mark: Mark, totals: &Totals, mut progress: Progress) -> MergeReport {
+    /// Tells the sources that all sinks have taken the batch.
+    fn commit(&mut self, mark: &Mark) {
+        for offsets in mark.offsets.iter() {
+            if let Some(committer) = &mut self.committers[offsets.source] {
+                committer.commit(offsets);
+            }
+        }
+    }
+
+    fn finish(mut self, mark: &Mark, totals: &Totals, mut progress: Progress) -> MergeReport {
         let latency = Latency {
             receive_to_counted: progress.counted.percentiles(),
             boundary_to_printed: progress.printed.percentiles(),
@@ -197,6 +215,7 @@ impl Merge {
                     hidden,
                 },
                 latency: self.stats.then_some(latency),
+                lag: shown_lag(self.stats, mark),
             };
             let result = self
                 .sinks
@@ -210,6 +229,7 @@ impl Merge {
             keys: totals.keys(),
             overflow: totals.overflow(),
             latency,
+            offsets: Arc::clone(&mark.offsets),
             failure: progress.failure,
         }
     }
@@ -253,8 +273,13 @@ impl Merge {
     }
 }
 
+/// What reports say of the sources' lag.
+fn shown_lag(stats: bool, mark: &Mark) -> &[SourceOffsets] {
+    if stats { &mark.offsets } else { &[] }
+}
+
 /// Every line in one column, and the counts' sum equal to the counted lines.
-fn check(mark: Mark, ledger: &Ledger, batch: &BatchCounts) -> Result<(), Error> {
+fn check(mark: &Mark, ledger: &Ledger, batch: &BatchCounts) -> Result<(), Error> {
     if !ledger.is_balanced() {
         return Err(Error::Ledger(format!(
             "batch {}: {} lines, but {} counted and {} dropped",

@@ -14,12 +14,12 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::record::KeyPath;
 use crate::sink::OutputFormat;
-use crate::source::OnClose;
+use crate::source::{OnClose, StartAt};
 use crate::tolerance::Tolerance;
 
 pub use complaint::one_line;
 pub(crate) use complaint::{remedy, shown};
-use values::{duration, interval, key_path, number, size, tolerance, top};
+use values::{duration, interval, key_path, number, partition, size, tolerance, top};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -74,6 +74,7 @@ Sources:
   tls://, tls-listen://   the same over TLS, in a build with the feature tls
   unix://PATH             as tcp://, over a Unix socket
   unix-listen://PATH      as tcp-listen://, over a Unix socket
+  kafka://BROKERS/TOPIC   a topic's messages, each of one or more lines (feature kafka)
   -                       standard input
   FILE                    read to its end; several are read one after another; gzip and zstd are
                           told by their contents; with --follow, read on as it grows and is rotated
@@ -96,6 +97,8 @@ Examples:
   tallyline count - --by status --output spark < orders.jsonl
   tallyline count tcp://shop-1:9998 tcp://shop-2:9998 --by status
   tallyline count tcp-listen://127.0.0.1:9998 --by status
+  tallyline count kafka://localhost:9092/orders --by status --group tally
+  tallyline count kafka://localhost:9092/orders --by status --from 2026-11-22T15:00:00Z --until-end
   tallyline count orders.jsonl --by status --max-malformed 1% --reject-file bad.jsonl
 
 Settings:
@@ -280,6 +283,55 @@ pub struct StreamArgs {
     /// The longest line; a longer one is skipped and counted as oversize.
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = size)]
     pub max_line: usize,
+
+    /// Where a source that keeps its records is begun and ended.
+    #[command(flatten)]
+    pub kept: KeptArgs,
+}
+
+/// Where a source that keeps its records (Kafka) is begun and ended, and how it is reached.
+#[derive(Args, Clone, Debug)]
+pub struct KeptArgs {
+    /// Kafka: where to begin: earliest, latest, or a time such as 2026-11-22T15:47:35Z; in a group,
+    /// in partitions of which it has no offset. [default: earliest]
+    #[arg(long, value_name = "WHERE", value_parser = StartAt::parse)]
+    pub from: Option<StartAt>,
+
+    /// Kafka: end at the ends as they are at the start, instead of going on for ever.
+    #[arg(long)]
+    pub until_end: bool,
+
+    /// Kafka: the consumer group that shares the partitions out and keeps the offsets of what has
+    /// been printed. Without one, all partitions are read and nothing is kept.
+    #[arg(long, value_name = "NAME", conflicts_with = "partitions")]
+    pub group: Option<String>,
+
+    /// Kafka: read these partitions only, such as 0,2,5.
+    #[arg(long, value_name = "N,…", value_delimiter = ',',
+          value_parser = partition)]
+    pub partitions: Vec<i32>,
+
+    /// Kafka: a property for librdkafka, such as security.protocol=SASL_SSL, or @FILE with one per
+    /// line, where secrets belong; repeatable.
+    #[arg(long = "property", short = 'X', value_name = "NAME=VALUE")]
+    pub properties: Vec<String>,
+}
+
+impl KeptArgs {
+    /// The first of these flags that was given.
+    pub fn given(&self) -> Option<&'static str> {
+        let flags = [
+            (self.from.is_some(), "--from"),
+            (self.until_end, "--until-end"),
+            (self.group.is_some(), "--group"),
+            (!self.partitions.is_empty(), "--partitions"),
+            (!self.properties.is_empty(), "-X"),
+        ];
+        flags
+            .iter()
+            .find(|(is_given, _)| *is_given)
+            .map(|&(_, flag)| flag)
+    }
 }
 
 /// What is done with bad lines.

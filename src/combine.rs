@@ -111,14 +111,14 @@ impl Combiner {
     }
 
     /// Sends what is left, then the mark, to every shard.
-    pub fn mark(&mut self, mark: Mark) {
+    pub fn mark(&mut self, mark: &Mark) {
         self.flush();
         self.bad.next_batch();
         self.counted_before = 0;
         // The first shard carries the ledger; that of the rest is empty.
         for pipe in &self.pipes {
             let ledger = std::mem::take(&mut self.ledger);
-            pipe.send(PipeItem::Mark(mark, ledger));
+            pipe.send(PipeItem::Mark(mark.clone(), ledger));
         }
     }
 

@@ -142,15 +142,22 @@ pub fn open_sources(
                 let folder = Folder::new(name, pattern, poll_nanos, in_extents)?;
                 sources.push(Box::new(folder));
             }
-            Some(name) => sources.push(open_stream(name, stream)?),
+            Some(name) => sources.push(open_stream(name, stream, whole)?),
             None => {}
         }
     }
     Ok(sources)
 }
 
-/// Whether flags for files and folders find any.
+/// Whether flags for Kafka, files and folders find any.
 fn check_flags(names: &[String], stream: &StreamArgs) -> Result<(), Error> {
+    if let Some(flag) = stream.kept.given()
+        && names.iter().all(|name| !name.starts_with("kafka://"))
+    {
+        return Err(Error::Usage(format!(
+            "{flag}: among the sources there is no kafka://BROKERS/TOPIC; name one, or leave it out"
+        )));
+    }
     let has_file = names.iter().any(|name| is_path(name) && !is_folder(name));
     let has_folder = names.iter().any(|name| is_folder(name));
     let needs = |flag: &str, what: &str| {
@@ -171,7 +178,7 @@ fn check_flags(names: &[String], stream: &StreamArgs) -> Result<(), Error> {
 }
 
 /// Opens a source that is no plain file.
-fn open_stream(name: &str, stream: &StreamArgs) -> Result<Box<dyn Source>, Error> {
+fn open_stream(name: &str, stream: &StreamArgs, whole: Whole) -> Result<Box<dyn Source>, Error> {
     if name == "-" {
         return Ok(Box::new(FileSource::stdin()?));
     }
@@ -180,13 +187,14 @@ fn open_stream(name: &str, stream: &StreamArgs) -> Result<Box<dyn Source>, Error
         Some(("unix", path)) => connect(name, Address::unix(name, path)?, stream),
         Some(("tcp-listen", address)) => listen(name, &Address::tcp_listen(name, address)?, stream),
         Some(("unix-listen", path)) => listen(name, &Address::unix(name, path)?, stream),
+        Some(("kafka", address)) => kafka(name, address, stream, whole),
         Some(("tls", address)) => tls::connect(name, address, stream),
         Some(("tls-listen", address)) => tls::listen(name, address, stream),
         Some((scheme, _)) if is_scheme(scheme) => Err(Error::Usage(format!(
-            "source {name}: {scheme}:// is not known here; give tcp://HOST:PORT, tcp-listen://ADDR:PORT, unix://PATH, unix-listen://PATH, a file, DIR/, or - for standard input"
+            "source {name}: {scheme}:// is not known here; give tcp://HOST:PORT, tcp-listen://ADDR:PORT, unix://PATH, unix-listen://PATH, kafka://BROKERS/TOPIC, a file, DIR/, or - for standard input"
         ))),
         _ if name.is_empty() => Err(Error::Usage(
-            "source '': the name is empty; give tcp://HOST:PORT, a file, or - for standard input"
+            "source '': the name is empty; give tcp://HOST:PORT, kafka://BROKERS/TOPIC, a file, or - for standard input"
                 .to_owned(),
         )),
         _ => Ok(Box::new(FileSource::open(name)?)),
@@ -294,6 +302,39 @@ fn is_path(name: &str) -> bool {
         .split_once("://")
         .is_some_and(|(scheme, _)| is_scheme(scheme));
     !name.is_empty() && name != "-" && !has_scheme
+}
+
+#[cfg(feature = "kafka")]
+fn kafka(
+    name: &str,
+    address: &str,
+    stream: &StreamArgs,
+    whole: Whole,
+) -> Result<Box<dyn Source>, Error> {
+    use crate::source::kafka::{KafkaOptions, KafkaSource, Properties};
+
+    let kept = &stream.kept;
+    if let (Some(group), Whole::No) = (&kept.group, whole) {
+        return Err(Error::Usage(format!(
+            "--group {group}: who only looks is in no group, which would miss what he saw; leave it out"
+        )));
+    }
+    let options = KafkaOptions {
+        group: kept.group.clone(),
+        partitions: kept.partitions.clone(),
+        from: kept.from.unwrap_or_default(),
+        until_end: kept.until_end,
+        properties: Properties::parse(&kept.properties)?,
+        connect_wait: stream.connect_wait,
+    };
+    Ok(Box::new(KafkaSource::open(name, address, &options)?))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn kafka(name: &str, _: &str, _: &StreamArgs, _: Whole) -> Result<Box<dyn Source>, Error> {
+    Err(Error::Usage(format!(
+        "source {name}: this build leaves Kafka out; build it with --features kafka"
+    )))
 }
 
 /// Whether this can be the scheme of an address, rather than the beginning of a strange file name.

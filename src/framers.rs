@@ -167,6 +167,15 @@ impl Framers {
         }
     }
 
+    /// Whether bytes that were just read of the stream are held for the next batch.
+    pub fn is_holding(&self, id: StreamId) -> bool {
+        match &self.streams[id] {
+            Stream::Shared => self.shared.is_holding(),
+            Stream::Own(framer) => framer.is_holding(),
+            Stream::Parked(_) => false,
+        }
+    }
+
     /// How much may be read of a stream that was turned to, beside what there is space for; 0: it
     /// is to be asked again when [there is a grant](Framers::has_grant).
     pub fn bytes_granted(&self, id: StreamId) -> usize {

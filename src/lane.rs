@@ -4,14 +4,17 @@
 //! the order of reading. A full lane stops the reading: that is the program's backpressure. The
 //! reader knows how many chunks each parser has in hand, as every chunk comes back to it.
 
+use std::sync::Arc;
+
 use crossbeam_queue::ArrayQueue;
 
 use crate::chunk::Chunk;
 use crate::clock::Timestamp;
+use crate::source::SourceOffsets;
 use crate::thread::ThreadSleeper;
 
 /// The boundary of a batch, on its way behind the batch's last line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The batch's number; the first is 1.
     pub batch: u64,
@@ -21,6 +24,8 @@ pub struct Mark {
     pub end: Timestamp,
     /// No batch follows: who passes the mark on ends.
     pub last: bool,
+    /// Where each source that can be resumed stands behind the batch.
+    pub offsets: Arc<[SourceOffsets]>,
 }
 
 /// What goes down a lane.

@@ -74,9 +74,12 @@ impl Downstream for Lanes {
         );
     }
 
-    fn mark(&mut self, mark: Mark) -> bool {
+    fn mark(&mut self, mark: &Mark) -> bool {
         while self.marked < self.lanes.len() {
-            if self.lanes[self.marked].send(LaneItem::Mark(mark)).is_err() {
+            if self.lanes[self.marked]
+                .send(LaneItem::Mark(mark.clone()))
+                .is_err()
+            {
                 return false;
             }
             self.marked += 1;

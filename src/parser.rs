@@ -54,7 +54,7 @@ impl Parser {
                 }
                 LaneItem::Mark(mark) => {
                     self.reader.wake();
-                    combiner.mark(mark);
+                    combiner.mark(&mark);
                     if mark.last {
                         combiner.finish();
                         return;

@@ -227,7 +227,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// If the system refuses a thread; nothing has been read then.
-    pub fn run(self) -> Result<(Summary, Result<(), Error>), Error> {
+    pub fn run(mut self) -> Result<(Summary, Result<(), Error>), Error> {
         let Settings {
             parsers,
             shards,
@@ -245,7 +245,9 @@ impl Pipeline {
         let closed: Vec<Arc<Closed>> = (0..shards).map(|_| Arc::default()).collect();
         let pool = Pool::new(chunk_bytes, pool_bytes);
         let samples = sample::queue();
+        let committers = self.sources.iter_mut().map(|source| source.committer());
         let merge = Merge {
+            committers: committers.collect(),
             shards: closed
                 .iter()
                 .cloned()
@@ -363,6 +365,11 @@ impl Pipeline {
             overflow: merged.overflow,
             rejected,
             latency: self.settings.stats.then_some(merged.latency),
+            lag: if self.settings.stats {
+                merged.offsets
+            } else {
+                Arc::default()
+            },
         };
         Ok((summary, failure.map_or(Ok(()), Err)))
     }

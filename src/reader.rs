@@ -33,7 +33,7 @@ use crate::error::{Error, reason};
 use crate::extent::Extent;
 use crate::framers::{Framers, Place, StreamId, Turn};
 use crate::lane::Mark;
-use crate::source::{Read, Source};
+use crate::source::{Read, Source, SourceOffsets};
 use poll::WAKER;
 use slots::Slots;
 
@@ -63,7 +63,7 @@ pub trait Downstream {
 
     /// Takes as much of a mark as there is room for; `true` when all of it is taken. Otherwise it
     /// is to be offered again before anything else.
-    fn mark(&mut self, mark: Mark) -> bool;
+    fn mark(&mut self, mark: &Mark) -> bool;
 }
 
 /// What the reader did, told when it ends.
@@ -257,6 +257,11 @@ impl<D: Downstream> Reader<D> {
                     framer.finish();
                 }
             }
+            Read::Full => {
+                if self.framers.at(place).has_lines() {
+                    self.send(place)?;
+                }
+            }
             Read::Finished => self.end(id)?,
             Read::Failed(error) => self.fail(id, error)?,
         }
@@ -445,11 +450,27 @@ impl<D: Downstream> Reader<D> {
             start: self.start,
             end,
             last,
+            offsets: self.offsets(),
         };
-        self.wait_for_room(|reader| reader.downstream.mark(mark).then_some(()))?;
+        self.wait_for_room(|reader| reader.downstream.mark(&mark).then_some(()))?;
         self.batch += 1;
         self.start = end;
         Ok(())
+    }
+
+    /// Where the sources stand behind what has been read for the open batch.
+    fn offsets(&mut self) -> Arc<[SourceOffsets]> {
+        let ids = 0..self.slots.sources();
+        let offsets = ids.filter_map(|id| {
+            let source = self.slots.source(id);
+            let parts = source.offsets(self.framers.is_holding(id));
+            (!parts.is_empty()).then(|| SourceOffsets {
+                source: id,
+                name: source.name().into(),
+                parts,
+            })
+        });
+        offsets.collect()
     }
 
     fn finish(&mut self) -> io::Result<()> {

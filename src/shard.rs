@@ -90,6 +90,7 @@ impl Shard {
                 (parser, PipeItem::Mark(mark, lines)) => {
                     ledger += lines;
                     if marks.mark(parser) {
+                        let is_last = mark.last;
                         let batch = ShardBatch {
                             mark,
                             ledger: std::mem::take(&mut ledger),
@@ -100,7 +101,7 @@ impl Shard {
                         };
                         latencies.reset();
                         self.hand_over(Box::new(batch));
-                        if mark.last {
+                        if is_last {
                             return;
                         }
                     }

@@ -3,11 +3,13 @@
 //! The pipeline fills it in when it has stopped; whoever prints it decides whether it is wanted.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::ledger::{Ledger, Reason};
 use crate::reject::Rejected;
 use crate::sink::Latency;
-use crate::sink::text::{bytes, duration, grouped, per_second, percentiles, share, width};
+use crate::sink::text::{bytes, duration, grouped, lag, per_second, percentiles, share, width};
+use crate::source::SourceOffsets;
 
 /// The figures of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct Summary {
     pub rejected: Rejected,
     /// Only with `--stats`.
     pub latency: Option<Latency>,
+    /// Where the sources that can be resumed stood at the end; only with `--stats`.
+    pub lag: Arc<[SourceOffsets]>,
 }
 
 impl Summary {
@@ -131,6 +135,9 @@ impl fmt::Display for Summary {
                 percentiles(&latency.boundary_to_printed)
             )?;
         }
+        for source in self.lag.iter() {
+            writeln!(f, "lag        {}", lag(source))?;
+        }
         Ok(())
     }
 }
@@ -180,6 +187,7 @@ counted    10,000,000  100 %
             overflow: 11,
             rejected: Rejected { saved: 6, lost: 1 },
             latency: Some(testing::LATENCY),
+            lag: [testing::offsets()].into(),
         };
         assert_eq!(
             summary.to_string(),
@@ -200,6 +208,7 @@ torn                2  unfinished lines of streams that broke off, not counted a
 paused           50 s  25.0 % of the time, by backpressure
 latency    receive to counted   p50 120 µs  p99 1.50 ms  p99.9 2 ms  max 3 ms
            boundary to printed  –
+lag        1,212 behind the end of kafka://b/orders, by partition 0: 1,212, 3: 0, 4: unknown
 "
         );
     }

@@ -59,6 +59,11 @@ pub(super) fn tolerance(text: &str) -> Result<Tolerance, String> {
     Tolerance::parse(text).ok_or_else(wrong)
 }
 
+pub(super) fn partition(text: &str) -> Result<i32, String> {
+    let number = text.trim().parse().ok().filter(|&number| number >= 0);
+    number.ok_or_else(|| "give numbers from 0 up, such as 0,2,5".to_owned())
+}
+
 pub(super) fn top(text: &str) -> Result<Top, String> {
     if text == "all" {
         return Ok(Top::All);

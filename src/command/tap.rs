@@ -101,7 +101,7 @@ impl<W: Write> Tap<W> {
         Tap { escapes, ..self }
     }
 
-    fn print(&mut self, mark: Mark) -> io::Result<()> {
+    fn print(&mut self, mark: &Mark) -> io::Result<()> {
         let mut out = Vec::new();
         writeln!(out, "{RULE}\nTime: {}\n{RULE}", mark.end.civil(&self.zone))?;
         for line in self.shown.drain(..) {
@@ -151,7 +151,7 @@ impl<W: Write> Downstream for Tap<W> {
         pool.put(chunk);
     }
 
-    fn mark(&mut self, mark: Mark) -> bool {
+    fn mark(&mut self, mark: &Mark) -> bool {
         let is_wanted = self.result.is_ok() && self.batches_left != Some(0);
         if is_wanted {
             self.result = self.print(mark);

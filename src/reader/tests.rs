@@ -4,7 +4,7 @@ use mio::Poll;
 
 use super::*;
 use crate::clock::VirtualClock;
-use crate::source::Readiness;
+use crate::source::{PartOffset, Readiness};
 
 #[test]
 fn boundaries_are_multiples_of_the_interval() {
@@ -31,7 +31,7 @@ impl Clock for SetClock {
 }
 
 /// Pieces of a stream, and the milliseconds the clock stands at when each has been read.
-struct Pieces(Arc<SetClock>, Vec<(i64, &'static [u8])>);
+struct Pieces(Arc<SetClock>, Vec<(i64, &'static [u8])>, i64);
 
 impl Source for Pieces {
     fn name(&self) -> &str {
@@ -49,13 +49,23 @@ impl Source for Pieces {
         let (millis, piece) = self.1.remove(0);
         self.0.0.store(millis, Ordering::Relaxed);
         space[..piece.len()].copy_from_slice(piece);
+        self.2 += 1;
         Read::Bytes(piece.len())
+    }
+
+    /// An offset is the number of pieces before it.
+    fn offsets(&mut self, is_held: bool) -> Vec<PartOffset> {
+        vec![PartOffset {
+            part: 0,
+            next: self.2 - i64::from(is_held),
+            end: None,
+        }]
     }
 }
 
-/// Keeps the lines of every batch; never idle, so that lines are held back.
+/// Keeps the lines of every batch and the offset behind it; never idle, so that lines are held back.
 #[derive(Default)]
-struct Batches(Vec<Vec<u8>>, Vec<u8>);
+struct Batches(Vec<(Vec<u8>, i64)>, Vec<u8>);
 
 impl Downstream for Batches {
     fn reclaim(&mut self, _: &mut Pool) {}
@@ -77,8 +87,10 @@ impl Downstream for Batches {
         pool.put(chunk);
     }
 
-    fn mark(&mut self, _: Mark) -> bool {
-        self.0.push(std::mem::take(&mut self.1));
+    fn mark(&mut self, mark: &Mark) -> bool {
+        let offsets = mark.offsets.first();
+        let next = offsets.map_or(0, |source| source.parts[0].next);
+        self.0.push((std::mem::take(&mut self.1), next));
         true
     }
 }
@@ -103,9 +115,12 @@ fn reader(
     Reader::new(parts, ReaderPoll::new().unwrap())
 }
 
-fn texts(batches: &Batches) -> Vec<&str> {
-    let texts = batches.0.iter().map(|lines| std::str::from_utf8(lines));
-    texts.map(Result::unwrap).collect()
+/// The lines of each batch, and the offset behind it.
+fn texts(batches: &Batches) -> Vec<(&str, i64)> {
+    let batches = batches.0.iter();
+    batches
+        .map(|(lines, next)| (std::str::from_utf8(lines).unwrap(), *next))
+        .collect()
 }
 
 #[test]
@@ -118,10 +133,11 @@ fn bytes_that_a_boundary_overtook_while_they_were_read_are_the_next_batch_s_own(
         (13, b"f\n"),
         (31, b"g\nh\ni\n"),
     ];
-    let source = Box::new(Pieces(Arc::clone(&clock), pieces));
+    let source = Box::new(Pieces(Arc::clone(&clock), pieces, 0));
     let reader = reader(vec![source], clock, Pool::new(64, 256), 0);
     let (report, batches) = reader.run().unwrap();
-    assert_eq!(texts(&batches), ["a\nbc\n", "de\nf\n", "", "g\nh\ni\n"]);
+    let expected = [("a\nbc\n", 2), ("de\nf\n", 4), ("", 4), ("g\nh\ni\n", 5)];
+    assert_eq!(texts(&batches), expected);
     assert_eq!((report.bytes, report.torn_lines), (16, 0));
 }
 
@@ -209,7 +225,53 @@ fn a_source_that_always_has_something_does_not_keep_another_from_being_noticed()
     // Time stood still: not once did the reader sleep.
     assert_eq!(batches.0.len(), 1);
     assert_eq!(
-        batches.0[0].iter().filter(|&&byte| byte == b's').count(),
+        batches.0[0].0.iter().filter(|&&byte| byte == b's').count(),
         100
     );
+}
+
+/// Messages that it does not cut if a whole chunk has room for them.
+struct Messages(Vec<&'static [u8]>, bool);
+
+impl Source for Messages {
+    fn name(&self) -> &str {
+        "messages"
+    }
+
+    fn register(&mut self, _: &Readiness<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn read(&mut self, space: &mut [u8], _: &Readiness<'_>, _: Timestamp) -> Read {
+        let Some(message) = self.0.first_mut() else {
+            return Read::Finished;
+        };
+        if message.len() > space.len() && !std::mem::replace(&mut self.1, true) {
+            return Read::Full;
+        }
+        self.1 = false;
+        let count = message.len().min(space.len());
+        space[..count].copy_from_slice(&message[..count]);
+        *message = &message[count..];
+        if message.is_empty() {
+            self.0.remove(0);
+        }
+        Read::Bytes(count)
+    }
+}
+
+#[test]
+fn a_source_that_does_not_want_to_be_cut_gets_a_fresh_chunk() {
+    let messages: Vec<&[u8]> = vec![b"aaaa\n", b"bbbb\n", b"longer than a chunk\n", b"c\n"];
+    let source = Box::new(Messages(messages, false));
+    let reader = reader(
+        vec![source],
+        Arc::<SetClock>::default(),
+        Pool::new(8, 256),
+        0,
+    );
+    let (report, batches) = reader.run().unwrap();
+    let expected = [("aaaa\nbbbb\nlonger than a chunk\nc\n", 0)];
+    assert_eq!(texts(&batches), expected);
+    assert_eq!(report.bytes, 32);
 }

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 
 use crate::key::{KeyKind, KeyRef};
 use crate::ledger::Ledger;
+use crate::source::SourceOffsets;
 
 use super::pieces::Pieces;
 use super::text::is_plain;
@@ -35,7 +36,12 @@ impl<W: Write> JsonSink<W> {
     }
 
     /// What stands behind the rows and ends the line.
-    fn tail(&mut self, hidden: Hidden, latency: Option<&Latency>) -> io::Result<()> {
+    fn tail(
+        &mut self,
+        hidden: Hidden,
+        latency: Option<&Latency>,
+        lag: &[SourceOffsets],
+    ) -> io::Result<()> {
         if hidden.keys > 0 {
             self.out.push_str(",\"hidden\":");
             self.object(&[("keys", hidden.keys), ("count", hidden.count)]);
@@ -47,8 +53,34 @@ impl<W: Write> JsonSink<W> {
             self.percentiles(&latency.boundary_to_printed);
             self.out.push_str("}");
         }
+        if !lag.is_empty() {
+            self.lag(lag);
+        }
         self.out.push_str("}\n");
         self.out.finish()
+    }
+
+    /// An element per partition; `lag` is left out where no end is known.
+    fn lag(&mut self, lag: &[SourceOffsets]) {
+        let parts = lag
+            .iter()
+            .flat_map(|source| source.parts.iter().map(|part| (&source.name, part)));
+        let mut separator = ",\"lag\":[{\"source\":";
+        for (name, part) in parts {
+            self.out.push_str(separator);
+            push_string(name, &mut self.out.buffer);
+            self.out.push_str(&format!(
+                ",\"partition\":{},\"next\":{}",
+                part.part, part.next
+            ));
+            if let Some(lag) = part.lag() {
+                self.out.push_str(",\"lag\":");
+                self.out.push_u64(lag);
+            }
+            self.out.push_str("}");
+            separator = ",{\"source\":";
+        }
+        self.out.push_str("]");
     }
 
     fn percentiles(&mut self, latency: &Percentiles) {
@@ -99,7 +131,7 @@ impl<W: Write> Sink for JsonSink<W> {
             separator = ",{\"key\":";
         }
         self.out.push_str("]");
-        self.tail(report.counts.hidden, report.latency.as_ref())
+        self.tail(report.counts.hidden, report.latency.as_ref(), report.lag)
     }
 
     fn totals(&mut self, report: &TotalsReport<'_>) -> io::Result<()> {
@@ -117,7 +149,7 @@ impl<W: Write> Sink for JsonSink<W> {
             separator = ",{\"key\":";
         }
         self.out.push_str("]");
-        self.tail(report.totals.hidden, report.latency.as_ref())
+        self.tail(report.totals.hidden, report.latency.as_ref(), report.lag)
     }
 }
 
@@ -224,6 +256,19 @@ mod tests {
              \"latency\":{\"receive_to_counted\":{\"count\":990,\"p50_us\":120,\"p99_us\":1500,\
              \"p999_us\":2000,\"max_us\":3000},\"boundary_to_printed\":{\"count\":0,\
              \"p50_us\":0,\"p99_us\":0,\"p999_us\":0,\"max_us\":0}}}\n"
+        ));
+    }
+
+    #[test]
+    fn the_lag_stands_last_by_partition() {
+        let mut report = testing::batch(&[]);
+        let offsets = [testing::offsets()];
+        report.lag = &offsets;
+        assert!(written(&report).ends_with(
+            ",\"counts\":[],\"lag\":[\
+             {\"source\":\"kafka://b/orders\",\"partition\":0,\"next\":788,\"lag\":1212},\
+             {\"source\":\"kafka://b/orders\",\"partition\":3,\"next\":5,\"lag\":0},\
+             {\"source\":\"kafka://b/orders\",\"partition\":4,\"next\":1}]}\n"
         ));
     }
 

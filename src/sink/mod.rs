@@ -27,6 +27,7 @@ use std::io;
 use crate::clock::Timestamp;
 use crate::key::KeyRef;
 use crate::ledger::Ledger;
+use crate::source::SourceOffsets;
 
 /// One key's figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +99,8 @@ pub struct BatchReport<'a> {
     pub totals: Option<Rows<'a>>,
     /// Only with `--stats`.
     pub latency: Option<Latency>,
+    /// Where the sources that can be resumed stand; only with `--stats`.
+    pub lag: &'a [SourceOffsets],
 }
 
 impl BatchReport<'_> {
@@ -118,6 +121,8 @@ pub struct TotalsReport<'a> {
     pub totals: Rows<'a>,
     /// Only with `--stats`.
     pub latency: Option<Latency>,
+    /// Where the sources that can be resumed stood at the end; only with `--stats`.
+    pub lag: &'a [SourceOffsets],
 }
 
 /// Where results go.

@@ -9,11 +9,13 @@
 use std::io::{self, Write};
 
 use crate::ledger::{Ledger, Reason};
+use crate::source::SourceOffsets;
 
 use super::format::SinkOptions;
 use super::pieces::Pieces;
 use super::text::{
-    KEY_WIDTH_MAX, duration, grouped, per_second, percentiles, push_format, push_key, share, width,
+    KEY_WIDTH_MAX, duration, grouped, lag, per_second, percentiles, push_format, push_key, share,
+    width,
 };
 use super::{BatchReport, Hidden, Latency, Row, Rows, Sink, TotalsReport};
 
@@ -192,6 +194,13 @@ impl<W: Write> TableSink<W> {
         ));
     }
 
+    fn lag(&mut self, sources: &[SourceOffsets]) {
+        for source in sources {
+            let line = format!("{INDENT}lag  {}\n", lag(source));
+            self.out.push_str(&line);
+        }
+    }
+
     fn no_records(&mut self, ledger: &Ledger) {
         self.out.push_str(INDENT);
         self.styled(
@@ -247,6 +256,7 @@ impl<W: Write> Sink for TableSink<W> {
         }
         self.ledger(&report.ledger);
         self.latency(report.latency.as_ref());
+        self.lag(report.lag);
         self.out.push_str("\n");
         self.out.finish()
     }
@@ -266,6 +276,7 @@ impl<W: Write> Sink for TableSink<W> {
         }
         self.ledger(&report.ledger);
         self.latency(report.latency.as_ref());
+        self.lag(report.lag);
         self.out.finish()
     }
 }
@@ -414,6 +425,8 @@ batch 3  2026-11-22 15:47:35 – 15:47:40  5 s
         ];
         let mut report = testing::totals(&rows);
         report.latency = Some(testing::LATENCY);
+        let offsets = [testing::offsets()];
+        report.lag = &offsets;
         assert_eq!(
             written_totals(&report),
             "\
@@ -423,6 +436,7 @@ totals  2026-11-22 15:47:40
   null      300  20.0 %
   lines 1,000  counted 990  missing 2  malformed 5  blank 3
   latency  receive to counted: p50 120 µs  p99 1.50 ms  p99.9 2 ms  max 3 ms; boundary to printed: –
+  lag  1,212 behind the end of kafka://b/orders, by partition 0: 1,212, 3: 0, 4: unknown
 "
         );
     }

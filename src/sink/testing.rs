@@ -7,6 +7,7 @@ use jiff::tz::{Offset, TimeZone};
 use crate::clock::Timestamp;
 use crate::key::KeyRef;
 use crate::ledger::Ledger;
+use crate::source::{PartOffset, SourceOffsets};
 
 use super::{BatchReport, Hidden, Latency, Percentiles, Row, Rows, Sink, TotalsReport};
 
@@ -62,6 +63,7 @@ pub(crate) fn batch<'a>(rows: &'a [Row<'a>]) -> BatchReport<'a> {
         },
         totals: None,
         latency: None,
+        lag: &[],
     }
 }
 
@@ -74,6 +76,21 @@ pub(crate) fn totals<'a>(rows: &'a [Row<'a>]) -> TotalsReport<'a> {
             hidden: Hidden::default(),
         },
         latency: None,
+        lag: &[],
+    }
+}
+
+/// A source with three partitions.
+pub(crate) fn offsets() -> SourceOffsets {
+    let part = |part, next, end| PartOffset { part, next, end };
+    SourceOffsets {
+        source: 0,
+        name: "kafka://b/orders".into(),
+        parts: vec![
+            part(0, 788, Some(2000)),
+            part(3, 5, Some(5)),
+            part(4, 1, None),
+        ],
     }
 }
 

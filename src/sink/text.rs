@@ -16,6 +16,7 @@ use std::ops::ControlFlow;
 use unicode_width::UnicodeWidthStr;
 
 use crate::key::{KeyKind, KeyRef};
+use crate::source::SourceOffsets;
 
 use super::Percentiles;
 
@@ -407,6 +408,22 @@ pub fn percentiles(latency: &Percentiles) -> Cow<'static, str> {
         micros(latency.max_us),
     )
     .into()
+}
+
+/// `12 behind the end of kafka://b/orders, by partition 0: 12, 3: 0`.
+pub fn lag(offsets: &SourceOffsets) -> String {
+    let mut all = 0;
+    let mut parts = String::new();
+    for part in &offsets.parts {
+        let lag = part.lag();
+        all += lag.unwrap_or(0);
+        let lag = lag.map_or("unknown".into(), grouped);
+        // Writing into a string cannot fail.
+        write!(parts, ", {}: {lag}", part.part).ok();
+    }
+    let (all, name) = (grouped(all), escape(offsets.name.as_bytes()));
+    let parts = parts.trim_start_matches(", ");
+    format!("{all} behind the end of {name}, by partition {parts}")
 }
 
 #[cfg(test)]

@@ -12,10 +12,14 @@ mod folder;
 mod follow;
 mod followed;
 mod identity;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod listen;
+mod offsets;
 mod paths;
 mod script;
 mod socket;
+mod start;
 #[cfg(feature = "tls")]
 mod tls;
 mod watch;
@@ -27,9 +31,11 @@ pub use files::Files;
 pub use folder::Folder;
 pub use follow::Follow;
 pub use listen::Listener;
+pub use offsets::{Commit, PartOffset, SourceOffsets};
 pub use paths::{files_named, is_followable};
 pub use script::{Script, ScriptEvent};
 pub use socket::Address;
+pub use start::StartAt;
 #[cfg(feature = "tls")]
 pub use tls::{TlsClient, TlsFiles, TlsServer};
 
@@ -53,6 +59,9 @@ pub enum Read {
     /// Another stream, of a producer that has connected to this source. It has its turn among the
     /// others, is asked after its own events only, and is forgotten when it is over.
     Connection(Box<dyn Source>),
+    /// What comes next does not fit into the space and should not be cut; nothing was read. The next
+    /// answer to a space of whatever size is another one.
+    Full,
     /// Nothing at the moment; ask again after an event or at [`Source::wake_at`].
     Nothing,
     /// The stream ended; another may follow from the same source.
@@ -116,6 +125,18 @@ pub trait Source: Send {
     /// Memory that it and its connections keep at the most, beside unfinished lines.
     fn own_bytes_max(&self) -> usize {
         0
+    }
+
+    /// Where to resume behind what has been read; without what the last read brought, if that
+    /// `is_held` for the next batch. Asked at each batch boundary. Empty: it cannot be resumed.
+    fn offsets(&mut self, is_held: bool) -> Vec<PartOffset> {
+        let _ = is_held;
+        Vec::new()
+    }
+
+    /// Who is to be told which offsets have been reported; asked once, before the first read.
+    fn committer(&mut self) -> Option<Box<dyn Commit>> {
+        None
     }
 }
 

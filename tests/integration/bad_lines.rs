@@ -278,7 +278,10 @@ fn a_key_called_other_brings_a_warning_of_too_many_keys_and_is_not_among_the_key
     );
     assert_eq!(tally(&output).counts["\"_other\""], 2);
     // With keys beyond the limit it shares their row; the limit is told once.
-    let output = count(&["--max-keys", "1"], lines(&["a", "_other", "b", "a", "c"]));
+    let output = count(
+        &["--max-keys", "1", "--shards", "1"],
+        lines(&["a", "_other", "b", "a", "c"]),
+    );
     let text = stderr(&output);
     assert_eq!(
         text.matches("more than 1 keys: further ones are counted under _other")

@@ -155,6 +155,33 @@ fn an_unknown_scheme() {
     );
 }
 
+#[cfg(not(feature = "kafka"))]
+#[test]
+fn a_build_that_leaves_kafka_out() {
+    let source = "kafka://localhost:9092/orders";
+    fails(
+        &["count", source, "--by", "a"],
+        2,
+        &[source, "--features kafka"],
+    );
+}
+
+#[test]
+fn flags_of_another_source() {
+    count_fails(
+        &["--until-end"],
+        &["--until-end", "among the sources", "kafka://BROKERS/TOPIC"],
+    );
+    count_fails(
+        &["--from", "yesterday"],
+        &["--from", "yesterday", "earliest"],
+    );
+    count_fails(
+        &["--partitions", "1,x"],
+        &["--partitions", "'x'", "such as 0,2,5"],
+    );
+}
+
 #[test]
 fn no_source_at_all() {
     fails(&["count", "--by", "a"], 2, &["<SOURCE>", "not provided"]);

@@ -1,7 +1,7 @@
 //! Deterministic load for programs that count JSON lines, with the exact answer beside it.
 //!
 //! A [`Spec`] says what the stream consists of; a [`Generator`] writes it block by block and keeps the
-//! [`Expectation`]; a [`Server`], [`push`] or [`write`](fn@write) sends it as a [`Plan`] says, and tells what was
+//! [`Expectation`]; a [`Server`], [`push`] or [`write`](fn@write) (or, with the feature `kafka`, `push_kafka`) sends it as a [`Plan`] says, and tells what was
 //! [`Sent`]. [`sink`](fn@sink) reads a stream and throws it away, to show what the machine allows.
 //!
 //! What holds:
@@ -20,6 +20,8 @@ pub mod generator;
 pub mod schedule;
 pub mod latency;
 mod outlet;
+#[cfg(feature = "kafka")]
+mod topic;
 pub mod sender;
 pub mod server;
 pub mod sink;
@@ -34,3 +36,5 @@ pub use server::push_unix;
 pub use server::{Server, push, write};
 pub use sink::{Received, sink};
 pub use spec::{KEYS_MAX, Shape, Spec, SpecError, ZIPF_MAX};
+#[cfg(feature = "kafka")]
+pub use topic::push_kafka;

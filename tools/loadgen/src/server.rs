@@ -147,6 +147,6 @@ pub fn write(out: impl Write, spec: &Spec, plan: &Plan, stop: &AtomicBool) -> io
     )
 }
 
-fn generator(spec: &Spec) -> io::Result<Generator> {
+pub(crate) fn generator(spec: &Spec) -> io::Result<Generator> {
     Generator::new(spec).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }

@@ -21,6 +21,8 @@ Examples:
       ten million records, some of them bad, and the exact answer to compare with
   loadgen push tcp://localhost:9998 --rate 1M --duration 30s --keys 1000 --zipf 1.1
       a million records a second for 30 s, 1,000 keys of very different frequency, and how late they were
+  loadgen push kafka://localhost:9092/orders --count 1M --expect answer.json
+      a million messages, dealt to the topic's partitions in turn
   loadgen write orders.jsonl --count 10M --shape wide
       a file
   loadgen sink tcp://localhost:9998
@@ -54,7 +56,7 @@ pub(crate) enum Command {
     },
     /// Connect, and send
     Push {
-        /// tcp://HOST:PORT or unix://PATH to connect to
+        /// tcp://HOST:PORT or unix://PATH to connect to, or kafka://HOST:PORT/TOPIC (feature kafka): a message for each record
         #[arg(value_parser = values::target)]
         to: Target,
         #[command(flatten)]

@@ -51,13 +51,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Push { to, load } => {
             let (spec, plan, answer) = prepare(&load)?;
-            let failed = running(format!("cannot send to {to}"));
-            let sent = match &to {
-                Target::Tcp(addr) => loadgen::push(&*addr.0, &spec, &plan, &never()),
-                #[cfg(unix)]
-                Target::Unix(path) => loadgen::push_unix(path, &spec, &plan, &never()),
-            };
-            let sent = sent.map_err(failed)?;
+            let sent = push(&to, &spec, &plan).map_err(running(format!("cannot send to {to}")))?;
             let (end, records) = (sent.end, sent.records);
             finish(sent, answer)?;
             if end == End::PeerClosed {
@@ -84,6 +78,18 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let received = loadgen::sink(&*from.0, count_lines)
                 .map_err(running(format!("cannot read from {}", from.0)))?;
             writeln!(io::stdout(), "{}", received_line(&received)).or_else(ignore_closed_pipe)
+        }
+    }
+}
+
+fn push(to: &Target, spec: &Spec, plan: &Plan) -> io::Result<Sent> {
+    match to {
+        Target::Tcp(addr) => loadgen::push(&*addr.0, spec, plan, &never()),
+        #[cfg(unix)]
+        Target::Unix(path) => loadgen::push_unix(path, spec, plan, &never()),
+        #[cfg(feature = "kafka")]
+        Target::Kafka { brokers, topic } => {
+            loadgen::push_kafka(brokers, topic, spec, plan, &never())
         }
     }
 }

@@ -74,6 +74,11 @@ pub(crate) enum Target {
     Tcp(Addr),
     #[cfg(unix)]
     Unix(String),
+    #[cfg(feature = "kafka")]
+    Kafka {
+        brokers: String,
+        topic: String,
+    },
 }
 
 impl std::fmt::Display for Target {
@@ -82,18 +87,39 @@ impl std::fmt::Display for Target {
             Target::Tcp(Addr(addr)) => f.write_str(addr),
             #[cfg(unix)]
             Target::Unix(path) => f.write_str(path),
+            #[cfg(feature = "kafka")]
+            Target::Kafka { brokers, topic } => write!(f, "kafka://{brokers}/{topic}"),
         }
     }
 }
 
-/// `tcp://HOST:PORT` or `unix://PATH`.
+/// `tcp://HOST:PORT`, `unix://PATH` or `kafka://BROKERS/TOPIC`.
 pub(crate) fn target(text: &str) -> Result<Target, String> {
     #[cfg(unix)]
     if let Some(path) = text.strip_prefix("unix://").filter(|path| !path.is_empty()) {
         return Ok(Target::Unix(path.to_owned()));
     }
+    if let Some(address) = text.strip_prefix("kafka://") {
+        return kafka(address);
+    }
     let remedy = "give tcp://HOST:PORT, such as tcp://localhost:9998, or unix://PATH";
     url(text).map(Target::Tcp).map_err(|_| remedy.to_owned())
+}
+
+#[cfg(feature = "kafka")]
+fn kafka(address: &str) -> Result<Target, String> {
+    match address.split_once('/') {
+        Some((brokers, topic)) if !brokers.is_empty() && !topic.is_empty() => Ok(Target::Kafka {
+            brokers: brokers.to_owned(),
+            topic: topic.to_owned(),
+        }),
+        _ => Err("give kafka://HOST:PORT/TOPIC, such as kafka://localhost:9092/orders".to_owned()),
+    }
+}
+
+#[cfg(not(feature = "kafka"))]
+fn kafka(_: &str) -> Result<Target, String> {
+    Err("this build leaves Kafka out; build it with --features kafka".to_owned())
 }
 
 /// `ADDR:PORT`, or a port alone for loopback.

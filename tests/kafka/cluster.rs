@@ -1,0 +1,117 @@
+//! A broker under test, and topics in it.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use loadgen::{Expectation, Plan, Spec};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+/// `HOST:PORT` of the listener without credentials, or `None` with a word on why nothing is tested.
+pub(crate) fn broker() -> Option<String> {
+    from_environment("TEST_KAFKA")
+}
+
+/// The same of the listener that wants a user (`tally`) and a password (`line`).
+pub(crate) fn sasl_broker() -> Option<String> {
+    from_environment("TEST_KAFKA_SASL")
+}
+
+#[allow(clippy::print_stderr, reason = "a test's own output")]
+fn from_environment(name: &str) -> Option<String> {
+    let value = std::env::var(name).ok();
+    if value.is_none() {
+        eprintln!("skipped: {name} is not set; run: export $(tools/kafka-broker start)");
+    }
+    value
+}
+
+/// A name that no other test and no other run has used.
+pub(crate) fn fresh(name: &str) -> String {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let now = jiff::Timestamp::now().as_millisecond();
+    format!("{name}-{now}-{number}")
+}
+
+/// Fills a topic with records, and says what a counter must say of them.
+pub(crate) fn fill(broker: &str, topic: &str, spec: &Spec, plan: &Plan) -> Expectation {
+    let never = AtomicBool::new(false);
+    let sent = loadgen::push_kafka(broker, topic, spec, plan, &never).unwrap();
+    sent.expectation
+}
+
+/// A message's value, or none.
+pub(crate) type Value<'a> = Option<&'a [u8]>;
+
+/// Sends these messages to partition 0, each with its time in milliseconds since the epoch.
+pub(crate) fn send_at(broker: &str, topic: &str, messages: &[(i64, Value<'_>)]) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", broker)
+        .create()
+        .unwrap();
+    for &(millis, value) in messages {
+        let record = BaseRecord::<[u8], [u8]>::to(topic)
+            .partition(0)
+            .timestamp(millis)
+            .key(b"k");
+        let record = match value {
+            Some(value) => record.payload(value),
+            None => record,
+        };
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(Duration::from_secs(30)).unwrap();
+}
+
+/// The same, with the time of sending.
+pub(crate) fn send(broker: &str, topic: &str, messages: &[Value<'_>]) {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let messages: Vec<_> = messages.iter().map(|&value| (now, value)).collect();
+    send_at(broker, topic, &messages);
+}
+
+/// A broker of a test's own, which it may kill.
+pub(crate) struct OwnBroker {
+    name: String,
+    pub(crate) address: String,
+}
+
+impl OwnBroker {
+    pub(crate) fn start(name: &str) -> OwnBroker {
+        let out = tool(name, "start");
+        let address = out
+            .lines()
+            .find_map(|line| line.strip_prefix("TEST_KAFKA="));
+        OwnBroker {
+            name: name.to_owned(),
+            address: address.unwrap().to_owned(),
+        }
+    }
+
+    pub(crate) fn kill(&self) {
+        tool(&self.name, "kill");
+    }
+
+    pub(crate) fn restart(&self) {
+        tool(&self.name, "restart");
+    }
+}
+
+impl Drop for OwnBroker {
+    fn drop(&mut self) {
+        tool(&self.name, "stop");
+    }
+}
+
+fn tool(name: &str, what: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tools/kafka-broker");
+    let output = Command::new(path)
+        .args([what, "--name", name, "--for", "600"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{what}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
