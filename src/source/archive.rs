@@ -39,6 +39,10 @@ const INPUT_BYTES: usize = 128 * 1024;
 /// more unless it is told `--long`.
 const WINDOW_LOG_MAX: u32 = 27;
 
+/// The most memory that decompressing takes: see the module's documentation.
+pub(super) const MEMORY_BYTES_MAX: usize =
+    BUFFERS * BUFFER_BYTES + INPUT_BYTES + (1 << WINDOW_LOG_MAX);
+
 /// How many bytes [`sniff`] wants to see.
 pub(super) const HEAD_BYTES: usize = 4;
 

@@ -264,6 +264,14 @@ impl Source for FileSource {
         !self.may_wait && archive::is_archive(&self.file).unwrap_or(false)
     }
 
+    fn own_bytes_max(&self) -> usize {
+        // What comes out of a pipe may be an archive.
+        match self.may_wait || self.wants_core() {
+            true => archive::MEMORY_BYTES_MAX,
+            false => 0,
+        }
+    }
+
     fn read(&mut self, space: &mut [u8], readiness: &Readiness<'_>, _: Timestamp) -> Read {
         loop {
             match &mut self.way {

@@ -18,7 +18,7 @@ use std::vec;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::progress::Track;
-use crate::source::{FileSource, Read, Readiness, Source, failed};
+use crate::source::{FileSource, Read, Readiness, Source, archive, failed};
 
 /// Files, read in order.
 #[derive(Debug)]
@@ -98,6 +98,14 @@ impl Source for Files {
         // The first file stands for all: more than a few are seldom of two kinds.
         let first = self.rest.as_slice().first();
         first.is_some_and(|path| FileSource::open(path).is_ok_and(|file| file.wants_core()))
+    }
+
+    fn own_bytes_max(&self) -> usize {
+        // One is open at a time; of the later ones any may be an archive.
+        match self.rest.len() > 1 || self.wants_core() {
+            true => archive::MEMORY_BYTES_MAX,
+            false => 0,
+        }
     }
 
     fn track(&self) -> Option<Arc<Track>> {

@@ -28,7 +28,7 @@ use crate::error::{Error, reason};
 use crate::source::identity::{Head, Inode};
 use crate::source::paths::AS_A_SHELL;
 use crate::source::watch::{Change, Watch};
-use crate::source::{FileSource, Read, Readiness, Source, failed};
+use crate::source::{FileSource, Read, Readiness, Source, archive, failed};
 
 /// A file that was there before anybody watched is complete when it has not been written to for 1 s.
 const SETTLE_NANOS: u64 = 1_000_000_000;
@@ -341,6 +341,10 @@ impl Source for Folder {
                 Err(error) => tracing::error!("{error}"),
             }
         }
+    }
+
+    fn own_bytes_max(&self) -> usize {
+        archive::MEMORY_BYTES_MAX
     }
 
     fn wake_at(&self) -> Option<Timestamp> {
