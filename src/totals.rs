@@ -233,6 +233,42 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn rows_are_in_the_order_of_count_and_key() {
+        let texts = [
+            "",
+            "\0",
+            "a",
+            "a\0",
+            "a\0\0",
+            "ab",
+            "b",
+            "\u{e4}",
+            "0123456789abcdef",
+        ];
+        let long = [
+            "0123456789abcdef\0",
+            "0123456789abcdef0",
+            "0123456789abcdee~",
+        ];
+        let mut rows = Vec::new();
+        for (i, text) in texts.into_iter().chain(long).enumerate() {
+            for key in [KeyRef::string(text), KeyRef::number(text)] {
+                rows.push((i as u64 % 2 + 1, key));
+            }
+        }
+        rows.push((1, KeyRef::null()));
+        rows.push((1, KeyRef::boolean(false)));
+        let mut all = TopRows::new(None);
+        for &(count, key) in &rows {
+            all.offer(count, count, || key);
+        }
+        rows.sort_by_key(|&(count, key)| (Reverse(count), key));
+        let (shown, _) = all.finish();
+        let shown: Vec<_> = shown.iter().map(|row| (row.count, row.key)).collect();
+        assert_eq!(shown, rows);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
