@@ -157,7 +157,7 @@ pub fn resolve(
     };
     let command = matches
         .subcommand()
-        .filter(|(_, matches)| has_config(matches));
+        .filter(|(command, _)| table.of_command(command).next().is_some());
     let Some((command, matches)) = command else {
         let cli = Cli::from_arg_matches(&matches)?;
         let sheet = Sheet {
@@ -266,10 +266,6 @@ fn missing(error: clap::Error) -> Refusal {
         }
         _ => error.into(),
     }
-}
-
-fn has_config(matches: &ArgMatches) -> bool {
-    matches.try_contains_id(CONFIG).is_ok()
 }
 
 fn lines(mut wrong: Vec<Wrong>) -> Vec<String> {
