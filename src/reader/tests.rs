@@ -4,7 +4,7 @@ use mio::Poll;
 
 use super::*;
 use crate::clock::VirtualClock;
-use crate::source::{PartOffset, Readiness};
+use crate::source::{Next, Part, PartOffset, Readiness};
 
 #[test]
 fn boundaries_are_multiples_of_the_interval() {
@@ -56,9 +56,9 @@ impl Source for Pieces {
     /// An offset is the number of pieces before it.
     fn offsets(&mut self, is_held: bool) -> Vec<PartOffset> {
         vec![PartOffset {
-            part: 0,
-            next: self.2 - i64::from(is_held),
-            end: None,
+            part: Part::Partition(0),
+            next: Next::Record(self.2 - i64::from(is_held)),
+            lag: None,
         }]
     }
 }
@@ -89,7 +89,10 @@ impl Downstream for Batches {
 
     fn mark(&mut self, mark: &Mark) -> bool {
         let offsets = mark.offsets.first();
-        let next = offsets.map_or(0, |source| source.parts[0].next);
+        let next = match offsets.map(|source| &source.parts[0].next) {
+            Some(&Next::Record(next)) => next,
+            _ => 0,
+        };
         self.0.push((std::mem::take(&mut self.1), next));
         true
     }

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use crate::key::{KeyKind, KeyRef};
 use crate::ledger::Ledger;
-use crate::source::SourceOffsets;
+use crate::source::{Lag, Next, Part, PartOffset, SourceOffsets};
 
 use super::pieces::Pieces;
 use super::text::is_plain;
@@ -60,7 +60,7 @@ impl<W: Write> JsonSink<W> {
         self.out.finish()
     }
 
-    /// An element per partition; `lag` is left out where no end is known.
+    /// An element per partition or shard; its lag is left out where no end is known.
     fn lag(&mut self, lag: &[SourceOffsets]) {
         let parts = lag
             .iter()
@@ -69,18 +69,52 @@ impl<W: Write> JsonSink<W> {
         for (name, part) in parts {
             self.out.push_str(separator);
             push_string(name, &mut self.out.buffer);
-            self.out.push_str(&format!(
-                ",\"partition\":{},\"next\":{}",
-                part.part, part.next
-            ));
-            if let Some(lag) = part.lag() {
-                self.out.push_str(",\"lag\":");
-                self.out.push_u64(lag);
-            }
+            self.part(part);
             self.out.push_str("}");
             separator = ",{\"source\":";
         }
         self.out.push_str("]");
+    }
+
+    /// Which part of a source, where it stands and how far behind its end that is.
+    fn part(&mut self, part: &PartOffset) {
+        self.member(part.part.kind());
+        match &part.part {
+            Part::Partition(number) => self.out.push_str(&number.to_string()),
+            Part::Shard(name) => push_string(name, &mut self.out.buffer),
+        }
+        match &part.next {
+            Next::Record(number) => {
+                self.member("next");
+                self.out.push_str(&number.to_string());
+            }
+            Next::Behind(number) => {
+                self.member("behind");
+                push_string(number, &mut self.out.buffer);
+            }
+            Next::Nowhere => {
+                self.member("read_out");
+                self.out.push_str("true");
+            }
+        }
+        match part.lag {
+            Some(Lag::Records(count)) => {
+                self.member("lag");
+                self.out.push_u64(count);
+            }
+            Some(Lag::Millis(millis)) => {
+                self.member("lag_ms");
+                self.out.push_u64(millis);
+            }
+            None => {}
+        }
+    }
+
+    /// The name of an object's member that is not its first; its value is to follow.
+    fn member(&mut self, name: &str) {
+        for piece in [",\"", name, "\":"] {
+            self.out.push_str(piece);
+        }
     }
 
     fn percentiles(&mut self, latency: &Percentiles) {
@@ -260,15 +294,17 @@ mod tests {
     }
 
     #[test]
-    fn the_lag_stands_last_by_partition() {
+    fn the_lag_stands_last_by_part() {
         let mut report = testing::batch(&[]);
-        let offsets = [testing::offsets()];
+        let offsets = [testing::offsets(), testing::shard_offsets()];
         report.lag = &offsets;
         assert!(written(&report).ends_with(
             ",\"counts\":[],\"lag\":[\
              {\"source\":\"kafka://b/orders\",\"partition\":0,\"next\":788,\"lag\":1212},\
              {\"source\":\"kafka://b/orders\",\"partition\":3,\"next\":5,\"lag\":0},\
-             {\"source\":\"kafka://b/orders\",\"partition\":4,\"next\":1}]}\n"
+             {\"source\":\"kafka://b/orders\",\"partition\":4,\"next\":1},\
+             {\"source\":\"kinesis://orders\",\"shard\":\"shardId-0\",\"read_out\":true,\"lag_ms\":0},\
+             {\"source\":\"kinesis://orders\",\"shard\":\"shardId-1\",\"behind\":\"4959\",\"lag_ms\":61500}]}\n"
         ));
     }
 

@@ -425,7 +425,7 @@ batch 3  2026-11-22 15:47:35 – 15:47:40  5 s
         ];
         let mut report = testing::totals(&rows);
         report.latency = Some(testing::LATENCY);
-        let offsets = [testing::offsets()];
+        let offsets = [testing::offsets(), testing::shard_offsets()];
         report.lag = &offsets;
         assert_eq!(
             written_totals(&report),
@@ -437,6 +437,7 @@ totals  2026-11-22 15:47:40
   lines 1,000  counted 990  missing 2  malformed 5  blank 3
   latency  receive to counted: p50 120 µs  p99 1.50 ms  p99.9 2 ms  max 3 ms; boundary to printed: –
   lag  1,212 behind the end of kafka://b/orders, by partition 0: 1,212, 3: 0, 4: unknown
+  lag  1 min 2 s behind the end of kinesis://orders, by shard shardId-0: 0 s, shardId-1: 1 min 2 s
 "
         );
     }

@@ -7,7 +7,7 @@ use jiff::tz::{Offset, TimeZone};
 use crate::clock::Timestamp;
 use crate::key::KeyRef;
 use crate::ledger::Ledger;
-use crate::source::{PartOffset, SourceOffsets};
+use crate::source::{Lag, Next, Part, PartOffset, SourceOffsets};
 
 use super::{BatchReport, Hidden, Latency, Percentiles, Row, Rows, Sink, TotalsReport};
 
@@ -80,16 +80,37 @@ pub(crate) fn totals<'a>(rows: &'a [Row<'a>]) -> TotalsReport<'a> {
     }
 }
 
-/// A source with three partitions.
+/// A topic with three partitions.
 pub(crate) fn offsets() -> SourceOffsets {
-    let part = |part, next, end| PartOffset { part, next, end };
+    let part = |number, next, lag: Option<u64>| PartOffset {
+        part: Part::Partition(number),
+        next: Next::Record(next),
+        lag: lag.map(Lag::Records),
+    };
     SourceOffsets {
         source: 0,
         name: "kafka://b/orders".into(),
         parts: vec![
-            part(0, 788, Some(2000)),
-            part(3, 5, Some(5)),
+            part(0, 788, Some(1212)),
+            part(3, 5, Some(0)),
             part(4, 1, None),
+        ],
+    }
+}
+
+/// A stream with a shard that was read out and one of its children.
+pub(crate) fn shard_offsets() -> SourceOffsets {
+    let part = |name: &str, next, millis: Option<u64>| PartOffset {
+        part: Part::Shard(name.into()),
+        next,
+        lag: millis.map(Lag::Millis),
+    };
+    SourceOffsets {
+        source: 1,
+        name: "kinesis://orders".into(),
+        parts: vec![
+            part("shardId-0", Next::Nowhere, Some(0)),
+            part("shardId-1", Next::Behind("4959".into()), Some(61_500)),
         ],
     }
 }

@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 use unicode_width::UnicodeWidthStr;
 
 use crate::key::{KeyKind, KeyRef};
-use crate::source::SourceOffsets;
+use crate::source::{Lag, SourceOffsets};
 
 use super::Percentiles;
 
@@ -410,20 +410,36 @@ pub fn percentiles(latency: &Percentiles) -> Cow<'static, str> {
     .into()
 }
 
-/// `12 behind the end of kafka://b/orders, by partition 0: 12, 3: 0`.
+/// `12 behind the end of kafka://b/orders, by partition 0: 12, 3: 0`; for milliseconds the longest is said first.
 pub fn lag(offsets: &SourceOffsets) -> String {
-    let mut all = 0;
+    let (mut records, mut longest) = (0, None);
     let mut parts = String::new();
     for part in &offsets.parts {
-        let lag = part.lag();
-        all += lag.unwrap_or(0);
-        let lag = lag.map_or("unknown".into(), grouped);
+        let lag: Cow<'_, str> = match part.lag {
+            Some(Lag::Records(count)) => {
+                records += count;
+                grouped(count).into()
+            }
+            Some(Lag::Millis(millis)) => {
+                longest = longest.max(Some(millis));
+                duration(millis.saturating_mul(1_000_000)).into()
+            }
+            None => "unknown".into(),
+        };
         // Writing into a string cannot fail.
         write!(parts, ", {}: {lag}", part.part).ok();
     }
-    let (all, name) = (grouped(all), escape(offsets.name.as_bytes()));
+    let all = match longest {
+        Some(millis) => duration(millis.saturating_mul(1_000_000)),
+        None => grouped(records),
+    };
+    let name = escape(offsets.name.as_bytes());
+    let kind = offsets
+        .parts
+        .first()
+        .map_or("part", |part| part.part.kind());
     let parts = parts.trim_start_matches(", ");
-    format!("{all} behind the end of {name}, by partition {parts}")
+    format!("{all} behind the end of {name}, by {kind} {parts}")
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub use files::Files;
 pub use folder::Folder;
 pub use follow::Follow;
 pub use listen::Listener;
-pub use offsets::{Commit, PartOffset, SourceOffsets};
+pub use offsets::{Commit, Lag, Next, Part, PartOffset, SourceOffsets};
 pub use paths::{files_named, is_followable};
 pub use script::{Script, ScriptEvent};
 pub use socket::Address;

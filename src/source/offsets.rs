@@ -9,25 +9,67 @@
 //! An offset stands behind the last record that was read whole: its lines are in the batch that the
 //! mark closes, or in one before it.
 
+use std::fmt;
 use std::sync::Arc;
 
-/// Where one part of a source (a partition, a shard) stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PartOffset {
-    /// The part's number.
-    pub part: i32,
-    /// The record to go on with; `0 <= next`.
-    pub next: i64,
-    /// Where the part ended when that was last heard of: behind its last record.
-    pub end: Option<i64>,
+/// A part of a source: what it reads in one order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// A partition of a Kafka topic.
+    Partition(i32),
+    /// A shard of a Kinesis stream.
+    Shard(Arc<str>),
 }
 
-impl PartOffset {
-    /// Records that are there and not read yet, as far as is known.
-    pub fn lag(&self) -> Option<u64> {
-        let end = self.end?;
-        Some(u64::try_from(end.saturating_sub(self.next)).unwrap_or(0))
+impl Part {
+    /// What such a part is called.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Part::Partition(_) => "partition",
+            Part::Shard(_) => "shard",
+        }
     }
+}
+
+/// Its number or name.
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Partition(number) => number.fmt(f),
+            Part::Shard(name) => name.fmt(f),
+        }
+    }
+}
+
+/// Where to resume in a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// With the record of this number; not negative.
+    Record(i64),
+    /// Behind the record of this sequence number, a decimal number of up to 129 digits.
+    Behind(Arc<str>),
+    /// Nowhere: it has been read out, and nothing more will come.
+    Nowhere,
+}
+
+/// What is there and not read yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lag {
+    /// So many records.
+    Records(u64),
+    /// The records of so many milliseconds.
+    Millis(u64),
+}
+
+/// Where one part of a source stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartOffset {
+    /// Which.
+    pub part: Part,
+    /// Where to go on.
+    pub next: Next,
+    /// How far behind its end that is, when that was last heard of.
+    pub lag: Option<Lag>,
 }
 
 /// Where a source stands.
@@ -37,7 +79,7 @@ pub struct SourceOffsets {
     pub source: usize,
     /// Its name, as the user wrote it.
     pub name: Arc<str>,
-    /// Its parts of which something was read, by number.
+    /// Its parts of which something was read, in order.
     pub parts: Vec<PartOffset>,
 }
 
@@ -46,17 +88,4 @@ pub struct SourceOffsets {
 pub trait Commit: Send {
     /// Every line before these offsets has been reported by every sink.
     fn commit(&mut self, offsets: &SourceOffsets);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_lag_is_what_is_there_and_not_read() {
-        let lag = |next, end| PartOffset { part: 0, next, end }.lag();
-        assert_eq!(lag(7, Some(10)), Some(3));
-        assert_eq!(lag(5, Some(4)), Some(0));
-        assert_eq!(lag(5, None), None);
-    }
 }

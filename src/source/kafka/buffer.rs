@@ -11,7 +11,6 @@ use crossbeam_queue::ArrayQueue;
 use mio::Waker;
 
 use crate::error::Error;
-use crate::source::PartOffset;
 use crate::thread::ThreadSleeper;
 
 /// Buffers there are: enough that neither side waits for the other, few enough for the cache.
@@ -144,8 +143,8 @@ pub(super) struct Shared {
     empty: ArrayQueue<Buffer>,
     /// The ends of partitions, by number, as last heard of.
     ends: ArrayQueue<Vec<(i32, i64)>>,
-    /// Offsets of reported batches; a later batch's are higher, so the oldest may be overwritten.
-    reported: ArrayQueue<Vec<PartOffset>>,
+    /// Offsets of reported batches, by partition number; a later batch's are higher, so the oldest may be overwritten.
+    reported: ArrayQueue<Vec<(i32, i64)>>,
     waker: OnceLock<Arc<Waker>>,
     /// The fetching thread's.
     sleeper: ThreadSleeper,
@@ -201,7 +200,7 @@ impl Shared {
     }
 
     /// The fetching thread's: what a batch that has been reported has behind it.
-    pub(super) fn reported(&self) -> Option<Vec<PartOffset>> {
+    pub(super) fn reported(&self) -> Option<Vec<(i32, i64)>> {
         self.reported.pop()
     }
 
@@ -261,7 +260,7 @@ impl Shared {
     }
 
     /// The merge's: a batch has been reported.
-    pub(super) fn report(&self, offsets: Vec<PartOffset>) {
+    pub(super) fn report(&self, offsets: Vec<(i32, i64)>) {
         self.reported.force_push(offsets);
     }
 

@@ -190,9 +190,9 @@ impl Fetch {
     /// Notes what has been reported since the last call.
     pub(super) fn hear_reports(&mut self) {
         while let Some(offsets) = self.shared.reported() {
-            for offset in offsets {
-                let partition = self.partitions.at(offset.part);
-                partition.reported = partition.reported.max(Some(offset.next));
+            for (number, next) in offsets {
+                let partition = self.partitions.at(number);
+                partition.reported = partition.reported.max(Some(next));
             }
         }
     }

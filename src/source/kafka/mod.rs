@@ -41,7 +41,9 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::source::{Commit, PartOffset, Read, Readiness, Source, SourceOffsets, StartAt};
+use crate::source::{
+    Commit, Lag, Next, Part, PartOffset, Read, Readiness, Source, SourceOffsets, StartAt,
+};
 
 use self::address::Address;
 use self::buffer::{Buffer, Delivery, Shared};
@@ -67,6 +69,27 @@ pub struct KafkaOptions {
     pub connect_wait: Duration,
 }
 
+/// How far a partition is settled.
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    partition: i32,
+    /// The message to go on with.
+    next: i64,
+    /// Behind its last message, when that was last heard of.
+    end: Option<i64>,
+}
+
+impl Position {
+    fn offset(&self) -> PartOffset {
+        let lag = |end: i64| u64::try_from(end.saturating_sub(self.next)).unwrap_or(0);
+        PartOffset {
+            part: Part::Partition(self.partition),
+            next: Next::Record(self.next),
+            lag: self.end.map(lag).map(Lag::Records),
+        }
+    }
+}
+
 /// A topic, read by a thread of its own: the reader's end. See the module's documentation.
 pub struct KafkaSource {
     name: Arc<str>,
@@ -75,7 +98,7 @@ pub struct KafkaSource {
     /// The last answer was that the next message does not fit.
     has_asked_for_space: bool,
     /// How far each partition is settled: by number.
-    positions: Vec<PartOffset>,
+    positions: Vec<Position>,
     in_group: bool,
     /// Until the committer takes it over.
     thread: Option<JoinHandle<()>>,
@@ -113,7 +136,7 @@ impl KafkaSource {
                 Some(Delivery::Messages(buffer)) => self.current = Some(buffer),
                 Some(Delivery::Released(partitions)) => {
                     self.positions
-                        .retain(|position| !partitions.contains(&position.part));
+                        .retain(|position| !partitions.contains(&position.partition));
                 }
                 Some(Delivery::Finished) => return Err(Read::Finished),
                 Some(Delivery::Failed(error)) => return Err(Read::Failed(error)),
@@ -130,13 +153,13 @@ impl KafkaSource {
         for end in buffer.settle() {
             match self
                 .positions
-                .binary_search_by_key(&end.partition, |position| position.part)
+                .binary_search_by_key(&end.partition, |position| position.partition)
             {
                 Ok(at) => self.positions[at].next = end.next,
                 Err(at) => self.positions.insert(
                     at,
-                    PartOffset {
-                        part: end.partition,
+                    Position {
+                        partition: end.partition,
                         next: end.next,
                         end: None,
                     },
@@ -188,11 +211,13 @@ impl Source for KafkaSource {
         }
         if let Some(ends) = self.shared.take_ends() {
             for position in &mut self.positions {
-                let end = ends.iter().find(|(part, _)| *part == position.part);
+                let end = ends
+                    .iter()
+                    .find(|(number, _)| *number == position.partition);
                 position.end = end.map(|&(_, end)| end).or(position.end);
             }
         }
-        self.positions.clone()
+        self.positions.iter().map(Position::offset).collect()
     }
 
     fn committer(&mut self) -> Option<Box<dyn Commit>> {
@@ -223,7 +248,12 @@ struct GroupCommit {
 
 impl Commit for GroupCommit {
     fn commit(&mut self, offsets: &SourceOffsets) {
-        self.shared.report(offsets.parts.clone());
+        let parts = offsets.parts.iter();
+        let reported = parts.filter_map(|offset| match (&offset.part, &offset.next) {
+            (&Part::Partition(number), &Next::Record(next)) => Some((number, next)),
+            _ => None,
+        });
+        self.shared.report(reported.collect());
     }
 }
 
@@ -254,5 +284,25 @@ fn join(thread: JoinHandle<()>, name: &str) {
             "left {name} without a word: no broker has answered for {} s",
             CLOSE_WAIT.as_secs()
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lag_is_what_is_there_and_not_read() {
+        let lag = |next, end| {
+            let position = Position {
+                partition: 0,
+                next,
+                end,
+            };
+            position.offset().lag
+        };
+        assert_eq!(lag(7, Some(10)), Some(Lag::Records(3)));
+        assert_eq!(lag(5, Some(4)), Some(Lag::Records(0)));
+        assert_eq!(lag(5, None), None);
     }
 }
