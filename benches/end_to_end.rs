@@ -18,7 +18,7 @@ use tallyline::clock::SystemClock;
 use tallyline::key::KeyRef;
 use tallyline::pipeline::{Pipeline, Settings};
 use tallyline::record::KeyPath;
-use tallyline::sink::{BatchReport, Sink, TotalsReport};
+use tallyline::sink::{BatchReport, Sink, TotalsReport, WindowReport};
 use tallyline::source::{Address, Client, ClientOptions, FileSource, OnClose, Source};
 
 use common::{SEED, scaled, slow_group};
@@ -28,6 +28,10 @@ struct Check(Arc<Vec<(String, u64)>>);
 
 impl Sink for Check {
     fn batch(&mut self, _: &BatchReport<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn window(&mut self, _: &WindowReport<'_>) -> io::Result<()> {
         Ok(())
     }
 

@@ -18,10 +18,11 @@ use crate::ledger::Ledger;
 use crate::reader::Stop;
 use crate::sample::SampleQueue;
 use crate::shard::{Closed, ShardBatch};
-use crate::sink::{BatchReport, Latency, Rows, Sink, TotalsReport, text};
+use crate::sink::{BatchReport, Latency, Rows, Sink, TotalsReport, WindowReport, text};
 use crate::source::{Commit, SourceOffsets};
 use crate::thread::ThreadSleeper;
 use crate::totals::{BatchCounts, Totals};
+use crate::window::{ClosedWindow, Windows, trending};
 
 /// Samples of bad lines shown at one boundary.
 const SAMPLES_SHOWN_MAX: usize = 6;
@@ -41,6 +42,10 @@ pub struct Merge {
     pub committers: Vec<Option<Box<dyn Commit>>>,
     /// How many rows a report shows; `None`: all.
     pub top: Option<usize>,
+    /// The windows, each reported behind the batch that closes it.
+    pub windows: Windows,
+    /// How many growing keys a window's report names; `None`: it does not.
+    pub trending: Option<usize>,
     /// Whether reports carry latencies.
     pub stats: bool,
     /// The limits whose first crossing brings a warning: keys, and bytes of a line.
@@ -66,6 +71,8 @@ pub struct MergeReport {
     pub keys: u64,
     /// Records of keys beyond the limit.
     pub overflow: u64,
+    /// Records that windows counted under `_other` for want of room.
+    pub crowded_out: u64,
     /// Latencies of the whole run.
     pub latency: Latency,
     /// Where the sources that can be resumed stood at the end.
@@ -85,6 +92,7 @@ struct Progress {
     samples_shown: Option<crate::clock::Timestamp>,
     has_told_overflow: bool,
     has_told_oversize: bool,
+    has_told_crowd: bool,
 }
 
 impl Merge {
@@ -103,7 +111,8 @@ impl Merge {
             progress.counted.add(&counted);
             if progress.failure.is_none() {
                 let reported = check(&mark, &ledger, &batch).and_then(|()| {
-                    self.report(&mark, ledger, &counted, &totals, &batch, &progress)
+                    self.report(&mark, ledger, &counted, &totals, &batch, &progress)?;
+                    self.report_windows(&mark, &totals, &batch)
                 });
                 match reported {
                     Ok(()) => self.commit(&mark),
@@ -191,6 +200,43 @@ impl Merge {
             .map_err(Error::Output)
     }
 
+    /// Reports the windows that the batch closes.
+    fn report_windows(
+        &mut self,
+        mark: &Mark,
+        totals: &Totals,
+        batch: &BatchCounts,
+    ) -> Result<(), Error> {
+        let Merge {
+            windows,
+            sinks,
+            top,
+            trending: growing,
+            ..
+        } = self;
+        windows.close_batch(mark, batch, |window: ClosedWindow<'_>| {
+            let (shown, hidden) = totals.window_rows(window.sums, *top);
+            let before = growing.zip(window.before);
+            let trends = before.map(|(limit, before)| trending(totals, window.sums, before, limit));
+            let report = WindowReport {
+                spec: window.spec,
+                start: window.start(),
+                end: window.end,
+                covered: window.covered,
+                is_final: true,
+                counts: Rows {
+                    shown: &shown,
+                    hidden,
+                },
+                trending: trends.as_deref(),
+            };
+            sinks
+                .iter_mut()
+                .try_for_each(|sink| sink.window(&report))
+                .map_err(Error::Output)
+        })
+    }
+
     /// Tells the sources that all sinks have taken the batch.
     fn commit(&mut self, mark: &Mark) {
         for offsets in mark.offsets.iter() {
@@ -228,6 +274,7 @@ impl Merge {
             batches: progress.batches,
             keys: totals.keys(),
             overflow: totals.overflow(),
+            crowded_out: self.windows.crowded_out(),
             latency,
             offsets: Arc::clone(&mark.offsets),
             failure: progress.failure,
@@ -242,6 +289,11 @@ impl Merge {
             tracing::warn!(
                 "more than {} keys: further ones are counted under _other; raise --max-keys to tell them apart",
                 text::grouped(self.keys_max)
+            );
+        }
+        if is_first(self.windows.crowded_out() > 0, &mut progress.has_told_crowd) {
+            tracing::warn!(
+                "more keys in a batch than the windows have room for: in windows its rarest ones are counted under _other; raise --window-bytes, or --every, to tell them apart"
             );
         }
         if is_first(

@@ -16,10 +16,11 @@ use crate::record::KeyPath;
 use crate::sink::OutputFormat;
 use crate::source::{OnClose, StartAt};
 use crate::tolerance::Tolerance;
+use crate::window::WindowSpec;
 
 pub use complaint::one_line;
 pub(crate) use complaint::{remedy, shown};
-use values::{duration, interval, key_path, number, partition, size, tolerance, top};
+use values::{duration, interval, key_path, number, partition, size, tolerance, top, window};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -99,6 +100,8 @@ Examples:
   tallyline count tcp-listen://127.0.0.1:9998 --by status
   tallyline count kafka://localhost:9092/orders --by status --group tally
   tallyline count kafka://localhost:9092/orders --by status --from 2026-11-22T15:00:00Z --until-end
+  tallyline count tcp://localhost:9998 --by status --window 1m --window 1h/1m
+  tallyline count tcp://localhost:9998 --by title --every 10s --window 1h/10m --trending 10
   tallyline count orders.jsonl --by status --max-malformed 1% --reject-file bad.jsonl
 
 Settings:
@@ -117,6 +120,7 @@ Examples:
 const DEMO_EXAMPLES: &str = "\
 Examples:
   tallyline demo
+  tallyline demo --every 1s --window 10s/2s --trending 3
   tallyline demo --rate 0 --duration 10s --stats     as fast as it goes";
 
 const CHECK_EXAMPLES: &str = "\
@@ -151,6 +155,10 @@ pub struct CountArgs {
     /// What is done with bad lines.
     #[command(flatten)]
     pub bad: BadLineArgs,
+
+    /// Windows over several batches.
+    #[command(flatten)]
+    pub windows: WindowArgs,
 
     /// What is printed.
     #[command(flatten)]
@@ -229,6 +237,10 @@ pub struct DemoArgs {
     /// The batch interval.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = interval)]
     pub every: Duration,
+
+    /// Windows over several batches.
+    #[command(flatten)]
+    pub windows: WindowArgs,
 
     /// What is printed.
     #[command(flatten)]
@@ -332,6 +344,25 @@ impl KeptArgs {
             .find(|(is_given, _)| *is_given)
             .map(|&(_, flag)| flag)
     }
+}
+
+/// Windows over several batches.
+#[derive(Args, Clone, Debug)]
+pub struct WindowArgs {
+    /// Count over windows of this length as well, one closed every SLIDE (unless given, LEN: one after
+    /// the other); both multiples of --every. Windows end at whole multiples of SLIDE since the Unix
+    /// epoch. Repeatable.
+    #[arg(long = "window", value_name = "LEN[/SLIDE]", value_parser = window)]
+    pub windows: Vec<WindowSpec>,
+
+    /// With each window name the N keys that grow most against the length before it.
+    #[arg(long, value_name = "N", value_parser = number::<usize>(1..=1_000_000))]
+    pub trending: Option<usize>,
+
+    /// Memory for the batches that windows are made of; where a batch has more keys than fit into its
+    /// share, windows count the rarest under _other.
+    #[arg(long, value_name = "BYTES", default_value = "256MiB", value_parser = size)]
+    pub window_bytes: usize,
 }
 
 /// What is done with bad lines.

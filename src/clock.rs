@@ -45,6 +45,21 @@ impl Timestamp {
         Timestamp(self.0.saturating_add_unsigned(nanos))
     }
 
+    /// The point `nanos` nanoseconds earlier.
+    pub const fn minus_nanos(self, nanos: u64) -> Timestamp {
+        Timestamp(self.0.saturating_sub_unsigned(nanos))
+    }
+
+    /// The first whole multiple of `nanos` since the epoch that is not before this point.
+    ///
+    /// # Panics
+    /// If `nanos` is 0.
+    pub fn multiple_from(self, nanos: u64) -> Timestamp {
+        let every = i64::try_from(nanos).unwrap_or(i64::MAX);
+        let into = self.0.rem_euclid(every);
+        self.plus_nanos(if into == 0 { 0 } else { (every - into) as u64 })
+    }
+
     /// This point in `zone`, as `2026-11-22 15:47:40`: how Spark heads its batches.
     pub fn civil(self, zone: &TimeZone) -> String {
         zone.to_datetime(self.to_jiff())

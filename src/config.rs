@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::cli::{Color, CountArgs, MachineArgs, OutputArgs, StreamArgs, Top};
+use crate::cli::{Color, CountArgs, MachineArgs, OutputArgs, StreamArgs, Top, WindowArgs};
 use crate::error::Error;
 use crate::pipeline::{Settings, default_shards};
 use crate::record::KeyPath;
 use crate::reject::RejectOptions;
 use crate::sink::SinkOptions;
+use crate::sink::text::grouped;
 use crate::source::{
     Address, Client, ClientOptions, FileSource, Files, Folder, Follow, Listener, Source,
     files_named, is_followable,
 };
+use crate::window::{self, SLOTS_MAX, WindowSettings};
 
 /// A `Duration` as the pipeline counts time.
 pub fn nanos(duration: Duration) -> u64 {
@@ -24,7 +26,10 @@ pub fn nanos(duration: Duration) -> u64 {
 }
 
 /// The pipeline's settings for `tallyline count`.
-pub fn settings(args: &CountArgs) -> Settings {
+///
+/// # Errors
+/// If the windows do not fit the batches.
+pub fn settings(args: &CountArgs) -> Result<Settings, Error> {
     let mut settings = with_machine(args.by.clone(), &args.machine, &args.output);
     settings.every_nanos = nanos(args.stream.every);
     settings.line_bytes_max = args.stream.max_line;
@@ -34,7 +39,51 @@ pub fn settings(args: &CountArgs) -> Settings {
         bytes_max: args.bad.reject_file_bytes as u64,
     });
     settings.fail_fast = args.stream.fail_fast;
-    settings
+    settings.windows = windows(&args.windows, settings.every_nanos)?;
+    Ok(settings)
+}
+
+/// Windows that go together with batches of `every_nanos`.
+///
+/// # Errors
+/// If a length or a slide is no multiple of it, a window holds too many batches, or there is none whose
+/// growth could be told.
+pub fn windows(args: &WindowArgs, every_nanos: u64) -> Result<WindowSettings, Error> {
+    let every = window::time(every_nanos);
+    for spec in &args.windows {
+        if !spec.fits(every_nanos) {
+            return Err(Error::Setting {
+                name: "window",
+                value: spec.to_string(),
+                remedy: format!(
+                    "a window is made of whole batches; give multiples of --every ({every}), or another --every"
+                ),
+            });
+        }
+    }
+    let windows = WindowSettings {
+        specs: args.windows.clone(),
+        trending: args.trending,
+        bytes_max: args.window_bytes,
+    };
+    let longest = args.windows.iter().max_by_key(|spec| spec.length_nanos);
+    match (longest, args.trending) {
+        (Some(longest), _) if windows.slots(every_nanos) > SLOTS_MAX => Err(Error::Setting {
+            name: "window",
+            value: longest.to_string(),
+            remedy: format!(
+                "that is {} batches of {every}, of which {} can be kept; give a larger --every",
+                grouped(windows.slots(every_nanos)),
+                grouped(SLOTS_MAX),
+            ),
+        }),
+        (None, Some(trending)) => Err(Error::Setting {
+            name: "trending",
+            value: trending.to_string(),
+            remedy: "growth is from window to window; give one, such as --window 1m".to_owned(),
+        }),
+        _ => Ok(windows),
+    }
 }
 
 /// Settings with what the machine and the output ask for, the rest at its default.
@@ -63,7 +112,7 @@ fn top(output: &OutputArgs) -> Option<usize> {
 }
 
 /// How the output looks where it goes.
-pub fn sink_options(output: &OutputArgs) -> SinkOptions {
+pub fn sink_options(output: &OutputArgs, windows: &WindowArgs) -> SinkOptions {
     let is_terminal = std::io::stdout().is_terminal();
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -75,6 +124,7 @@ pub fn sink_options(output: &OutputArgs) -> SinkOptions {
             Color::Never => false,
         },
         width: is_terminal.then(terminal_width).flatten(),
+        trending: windows.trending.is_some(),
     }
 }
 

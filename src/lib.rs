@@ -1,12 +1,12 @@
-//! tallyline counts the records of a live stream by key: per batch and in total, exactly, with an
-//! account of every line, in bounded memory.
+//! tallyline counts the records of a live stream by key: per batch, per window and in total,
+//! exactly, with an account of every line, in bounded memory.
 //!
 //! # The flow
 //!
 //! ```text
 //! source ──bytes──▶ reader ──chunks of whole lines──▶ lanes ──▶ parsers ──(key, n)──▶ pipes ──▶ shards
 //!                                                                                                 │ at each
-//!                                        sinks ◀── rows ◀── totals ◀── batch merge ◀──────────────┘ boundary
+//!                             sinks ◀── rows ◀── windows, totals ◀── batch merge ◀──────────────┘ boundary
 //! ```
 //!
 //! The modules below stand in the order of the data. [`pipeline`] alone knows all of them; a stage
@@ -82,6 +82,7 @@ pub mod budget;
 pub mod slots;
 pub mod batch;
 pub mod totals;
+pub mod window;
 pub mod latency;
 pub mod bad;
 pub mod sample;

@@ -31,6 +31,7 @@ use crate::source::{Source, Streams};
 use crate::summary::Summary;
 use crate::thread::{ThreadSleeper, spawn};
 use crate::tolerance::{Tolerance, Watch};
+use crate::window::{WindowSettings, Windows};
 
 /// Chunks that one lane holds at the most: enough that a parser never waits for the reader to wake,
 /// few enough that they stay in the cache.
@@ -63,6 +64,8 @@ pub struct Settings {
     pub reject: Option<RejectOptions>,
     /// Rows that a report shows; `None`: all.
     pub top: Option<usize>,
+    /// Windows over several batches.
+    pub windows: WindowSettings,
     /// Whether reports carry latencies.
     pub stats: bool,
     /// Whether the first source that fails ends the run.
@@ -86,6 +89,10 @@ impl Settings {
             tolerance: None,
             reject: None,
             top: None,
+            windows: WindowSettings {
+                bytes_max: 256 * 1024 * 1024,
+                ..WindowSettings::default()
+            },
             stats: false,
             fail_fast: false,
         }
@@ -145,7 +152,13 @@ impl Settings {
         let tails = (streams.sources + streams.connections).saturating_sub(1) * tail;
         let buffers = heads + tails + blocks + parsers + rejects;
         let fixed = self.pool_bytes + streams.own_bytes + buffers + PROGRAM_BYTES;
-        fixed as u64 + self.keys_max * (key_bytes + KEY_BYTES)
+        let windows = self.windows.bytes_max(self.every_nanos, self.shards);
+        fixed as u64 + windows + self.keys_max * (key_bytes + self.key_bytes())
+    }
+
+    /// What a live key costs beside its bytes, in bytes.
+    pub fn key_bytes(&self) -> u64 {
+        KEY_BYTES + self.windows.key_bytes()
     }
 }
 
@@ -172,7 +185,7 @@ const PROGRAM_BYTES: usize = 16 * 1024 * 1024;
 /// total (8) in the merge, up to five counts (8 each), the new key on its way (16), each in a vector
 /// that may have grown to twice its need; its table slots (up to 48 while the table grows), and the
 /// row in which a report without a limit shows it (40).
-pub const KEY_BYTES: u64 = 320;
+const KEY_BYTES: u64 = 320;
 
 /// A pipeline that is built and has not begun to read.
 pub struct Pipeline {
@@ -256,6 +269,8 @@ impl Pipeline {
             sleeper: Arc::default(),
             sinks: self.sinks,
             top: self.settings.top,
+            windows: Windows::new(&self.settings.windows, self.settings.every_nanos),
+            trending: self.settings.windows.trending,
             stats: self.settings.stats,
             keys_max: self.settings.keys_max,
             line_bytes_max: self.settings.line_bytes_max,
@@ -363,6 +378,7 @@ impl Pipeline {
             torn_lines: read.torn_lines,
             keys: merged.keys,
             overflow: merged.overflow,
+            crowded_out: merged.crowded_out,
             rejected,
             latency: self.settings.stats.then_some(merged.latency),
             lag: if self.settings.stats {

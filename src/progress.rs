@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::sink::text::{bytes, duration, share};
-use crate::sink::{BatchReport, Sink, TotalsReport};
+use crate::sink::{BatchReport, Sink, TotalsReport, WindowReport};
 
 /// How often the line is painted.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -107,6 +107,10 @@ impl Sink for Aside {
 
     fn batch(&mut self, report: &BatchReport<'_>) -> io::Result<()> {
         self.write(|sink| sink.batch(report))
+    }
+
+    fn window(&mut self, report: &WindowReport<'_>) -> io::Result<()> {
+        self.write(|sink| sink.window(report))
     }
 
     fn totals(&mut self, report: &TotalsReport<'_>) -> io::Result<()> {

@@ -483,6 +483,8 @@ impl<D: Downstream> Reader<D> {
             self.fail(id, failure)?;
         }
         let now = self.clock.now();
+        // A boundary may have come while the parsers were at work.
+        self.close_due_batches(now)?;
         self.report.end = now;
         self.send_mark(now.max(self.start), true)
     }
@@ -542,9 +544,7 @@ impl<D: Downstream> Reader<D> {
 
 /// The first whole multiple of `every_nanos` since the epoch that is after `now`.
 fn next_boundary(now: Timestamp, every_nanos: u64) -> Timestamp {
-    let every = i64::try_from(every_nanos).unwrap_or(i64::MAX);
-    let into = now.as_nanos().rem_euclid(every);
-    now.plus_nanos((every - into) as u64)
+    now.plus_nanos(1).multiple_from(every_nanos)
 }
 
 #[cfg(test)]

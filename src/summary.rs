@@ -30,6 +30,8 @@ pub struct Summary {
     pub keys: u64,
     /// Records of keys beyond the limit.
     pub overflow: u64,
+    /// Records that windows counted under `_other` for want of room.
+    pub crowded_out: u64,
     /// What became of bad lines that were to be kept.
     pub rejected: Rejected,
     /// Only with `--stats`.
@@ -78,6 +80,11 @@ impl Summary {
         }
         let more = [
             (self.overflow, "other", "records of keys beyond --max-keys"),
+            (
+                self.crowded_out,
+                "crowded",
+                "records under _other in windows, for want of --window-bytes",
+            ),
             (
                 self.rejected.saved,
                 "rejected",
@@ -185,6 +192,7 @@ counted    10,000,000  100 %
             torn_lines: 2,
             keys: 4,
             overflow: 11,
+            crowded_out: 9,
             rejected: Rejected { saved: 6, lost: 1 },
             latency: Some(testing::LATENCY),
             lag: [testing::offsets()].into(),
@@ -202,6 +210,7 @@ missing             2  0.2 %
 malformed           5  0.5 %
 blank               3  0.3 %
 other              11  records of keys beyond --max-keys
+crowded             9  records under _other in windows, for want of --window-bytes
 rejected            6  bad lines in the reject file
 unsaved             1  bad lines that the reject file lacks
 torn                2  unfinished lines of streams that broke off, not counted above

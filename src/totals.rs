@@ -12,6 +12,7 @@ use std::collections::BinaryHeap;
 use crate::counts::{ClosedCounts, KeyPlace, OTHER, Segments};
 use crate::key::KeyRef;
 use crate::sink::{Hidden, Row};
+use crate::window::Sums;
 
 #[derive(Debug, Default)]
 struct ShardTotals {
@@ -91,16 +92,31 @@ impl Totals {
 
     /// The rows of a batch.
     pub fn batch_rows(&self, batch: &BatchCounts, top: Option<usize>) -> (Vec<Row<'_>>, Hidden) {
+        self.rows(&batch.shards, batch.other, top)
+    }
+
+    /// The rows of a window.
+    pub fn window_rows(&self, window: &Sums, top: Option<usize>) -> (Vec<Row<'_>>, Hidden) {
+        self.rows(&window.shards, window.other, top)
+    }
+
+    /// The key with this id.
+    pub(crate) fn key(&self, shard: usize, id: usize) -> KeyRef<'_> {
+        self.shards[shard].key(id)
+    }
+
+    /// Rows of counts by shard and id, and of `other` records under [`OTHER`].
+    fn rows(&self, counts: &[Vec<u64>], other: u64, top: Option<usize>) -> (Vec<Row<'_>>, Hidden) {
         let mut rows = TopRows::new(top);
-        for (shard, counts) in self.shards.iter().zip(&batch.shards) {
+        for (shard, counts) in self.shards.iter().zip(counts) {
             for (id, &count) in counts.iter().enumerate() {
                 if count > 0 {
                     rows.offer(count, shard.totals[id], || shard.key(id));
                 }
             }
         }
-        if batch.other > 0 {
-            rows.offer(batch.other, self.overflow + self.other, || OTHER);
+        if other > 0 {
+            rows.offer(other, self.overflow + self.other, || OTHER);
         }
         rows.finish()
     }
@@ -122,9 +138,30 @@ impl Totals {
 }
 
 impl BatchCounts {
+    /// A batch with these counts by shard and id.
+    #[cfg(test)]
+    pub(crate) fn of(shards: Vec<Vec<u64>>, other: u64) -> BatchCounts {
+        let records = shards.iter().flatten().sum::<u64>() + other;
+        BatchCounts {
+            shards,
+            other,
+            records,
+        }
+    }
+
     /// The sum of all counts.
     pub fn records(&self) -> u64 {
         self.records
+    }
+
+    /// Records by shard and id.
+    pub(crate) fn shards(&self) -> &[Vec<u64>] {
+        &self.shards
+    }
+
+    /// Records under [`OTHER`].
+    pub(crate) fn other(&self) -> u64 {
+        self.other
     }
 
     /// The arrays, all zeros again, for the shards to count the next batches in.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Top;
 use crate::record::KeyPath;
 use crate::tolerance::Tolerance;
+use crate::window::WindowSpec;
 
 /// The longest time that can be set: a leap year.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -34,6 +35,18 @@ pub(super) fn interval(text: &str) -> Result<Duration, String> {
         return Ok(interval);
     }
     Err("give an interval from 10ms to 24h".to_owned())
+}
+
+/// A window's length and slide: `1m`, `1h/5m`.
+pub(super) fn window(text: &str) -> Result<WindowSpec, String> {
+    let (length, slide) = text.split_once('/').unwrap_or((text, text));
+    let time = |text: &str| {
+        duration(text.trim()).map_err(|error| match error.starts_with("give") {
+            true => error,
+            false => "write a length, and a slide if they overlap, such as 1m or 1h/5m".to_owned(),
+        })
+    };
+    WindowSpec::new(time(length)?, time(slide)?).map_err(str::to_owned)
 }
 
 /// A whole number within `range`; an end of [`u64::MAX`] stands for none.
@@ -97,6 +110,7 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed test may panic")]
 mod tests {
     use super::*;
 
@@ -132,6 +146,21 @@ mod tests {
             "soon",
         ] {
             assert!(interval(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn windows_have_a_length_and_may_slide() {
+        let spec = |length, slide| {
+            let (length, slide) = (Duration::from_secs(length), Duration::from_secs(slide));
+            Ok(WindowSpec::new(length, slide).unwrap())
+        };
+        assert_eq!(window("1m"), spec(60, 60));
+        assert_eq!(window("1h / 5m"), spec(3600, 300));
+        for bad in [
+            "", "/", "1m/", "/1m", "5", "1m/5", "1m/2m", "0s", "1m/0s", "1m/5s/1s", "9000h",
+        ] {
+            assert!(window(bad).is_err(), "{bad}");
         }
     }
 

@@ -20,7 +20,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<(), Error> {
     if let Ok(cli) = sheet.command_line("count")
         && let Command::Count(args) = &cli.command
     {
-        let checked = config::settings(args).check(Streams::ONE);
+        let checked = config::settings(args).and_then(|settings| settings.check(Streams::ONE));
         checked.map_err(|error| Error::Usage(sheet.told(&error)))?;
     }
     print(&sheet.to_string())

@@ -8,23 +8,23 @@ use crate::clock::SystemClock;
 use crate::command::{drain_on_signals, print_summary, say, where_listening};
 use crate::config::{self, Whole};
 use crate::error::Error;
-use crate::pipeline::{KEY_BYTES, Pipeline, Settings};
+use crate::pipeline::{Pipeline, Settings};
 use crate::progress::{Aside, Painter, Track};
 use crate::sink::{Sink, text};
 use crate::source::{Source, Streams};
 
 pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
-    let settings = config::settings(args);
+    let settings = config::settings(args)?;
     let sources = config::open_sources(&args.sources, &args.stream, Whole::Yes)?;
     if let Some(reject) = &settings.reject {
         for source in &args.sources {
             config::check_reject_file(reject, source)?;
         }
     }
-    let sink = args
-        .output
-        .output
-        .sink(io::stdout(), config::sink_options(&args.output));
+    let sink = args.output.output.sink(
+        io::stdout(),
+        config::sink_options(&args.output, &args.windows),
+    );
     count(settings, sources, sink, voice)
 }
 
@@ -44,8 +44,10 @@ pub(super) fn count(
         settings.parsers,
         settings.shards,
         text::bytes(settings.memory_bytes_max(streams, 32)),
-        text::bytes(settings.memory_bytes_max(streams, 0) - settings.keys_max * KEY_BYTES),
-        text::bytes(KEY_BYTES),
+        text::bytes(
+            settings.memory_bytes_max(streams, 0) - settings.keys_max * settings.key_bytes()
+        ),
+        text::bytes(settings.key_bytes()),
     );
     let listening = where_listening(&sources);
     let tracks: Option<Vec<Arc<Track>>> = sources.iter().map(|source| source.track()).collect();

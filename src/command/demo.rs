@@ -53,10 +53,11 @@ pub(super) fn run(args: &DemoArgs, voice: Voice) -> Result<(), Error> {
     let by = KeyPath::parse(BY).expect("a plain name is a path");
     let mut settings = config::with_machine(by, &args.machine, &args.output);
     settings.every_nanos = config::nanos(args.every);
-    let sink = args
-        .output
-        .output
-        .sink(io::stdout(), config::sink_options(&args.output));
+    settings.windows = config::windows(&args.windows, settings.every_nanos)?;
+    let sink = args.output.output.sink(
+        io::stdout(),
+        config::sink_options(&args.output, &args.windows),
+    );
     let result = count::count(settings, vec![Box::new(source)], sink, voice);
 
     // The connection is closed by now: the server notices at its next record.

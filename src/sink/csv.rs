@@ -3,6 +3,9 @@
 //! One header, `type,batch,start,end,key,key_type,count,total`, before the first report; then
 //! - a `batch` row per key of each batch; a batch without keys has no rows;
 //! - a `totals` row per key at the end, in which `batch`, `start` and `count` are empty;
+//! - a `window` row per key of each closed window, in which `batch` and `total` are empty;
+//! - with `--trending`, two more columns, `previous,ratio`, which are filled in the `trending` rows
+//!   behind a window's alone;
 //! - where rows are hidden, one more row of the same type with the key type `hidden`: its key is
 //!   the number of keys left out, `count` (in totals: `total`) their sum; the other one is empty.
 //!
@@ -14,7 +17,7 @@
 
 use std::io::{self, Write};
 
-use super::{BatchReport, Hidden, Sink, TotalsReport};
+use super::{BatchReport, Hidden, Sink, TotalsReport, WindowReport};
 
 /// Bytes collected before they are written.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -24,11 +27,15 @@ const HEADER: [&str; 8] = [
     "type", "batch", "start", "end", "key", "key_type", "count", "total",
 ];
 
+/// What follows in it with `--trending`.
+const TREND_HEADER: [&str; 2] = ["previous", "ratio"];
+
 /// Writes rows of comma-separated values.
 #[derive(Debug)]
 pub struct CsvSink<W: Write> {
     out: csv::Writer<W>,
     has_header: bool,
+    has_trends: bool,
 }
 
 /// What the rows of one report have in common.
@@ -40,20 +47,23 @@ struct Head<'a> {
 }
 
 impl<W: Write> CsvSink<W> {
-    /// A sink that writes to `writer`.
-    pub fn new(writer: W) -> CsvSink<W> {
+    /// A sink that writes to `writer`, with columns for keys that grow if there will be any.
+    pub fn new(writer: W, has_trends: bool) -> CsvSink<W> {
         let out = csv::WriterBuilder::new()
             .buffer_capacity(BUFFER_BYTES)
             .from_writer(writer);
         CsvSink {
             out,
             has_header: false,
+            has_trends,
         }
     }
 
     fn header(&mut self) -> io::Result<()> {
         if !self.has_header {
-            self.out.write_record(HEADER).map_err(io_error)?;
+            let trends = TREND_HEADER.iter().filter(|_| self.has_trends);
+            let names = HEADER.iter().chain(trends);
+            self.out.write_record(names).map_err(io_error)?;
             self.has_header = true;
         }
         Ok(())
@@ -66,7 +76,17 @@ impl<W: Write> CsvSink<W> {
         count: &str,
         total: &str,
     ) -> io::Result<()> {
-        let fields: [&[u8]; 8] = [
+        self.full_row(head, key, [count, total, "", ""])
+    }
+
+    /// A row with the figures of all columns; the last two are left out where no keys grow.
+    fn full_row(
+        &mut self,
+        head: &Head<'_>,
+        key: (&[u8], &str),
+        [count, total, previous, ratio]: [&str; 4],
+    ) -> io::Result<()> {
+        let fields: [&[u8]; 10] = [
             head.kind.as_bytes(),
             head.batch.as_bytes(),
             head.start.as_bytes(),
@@ -75,8 +95,14 @@ impl<W: Write> CsvSink<W> {
             key.1.as_bytes(),
             count.as_bytes(),
             total.as_bytes(),
+            previous.as_bytes(),
+            ratio.as_bytes(),
         ];
-        self.out.write_record(fields).map_err(io_error)
+        let columns = match self.has_trends {
+            true => fields.len(),
+            false => HEADER.len(),
+        };
+        self.out.write_record(&fields[..columns]).map_err(io_error)
     }
 }
 
@@ -102,6 +128,33 @@ impl<W: Write> Sink for CsvSink<W> {
         if let Hidden { keys: 1.., count } = report.counts.hidden {
             let keys = report.counts.hidden.keys.to_string();
             self.row(&head, (keys.as_bytes(), "hidden"), &count.to_string(), "")?;
+        }
+        self.out.flush()
+    }
+
+    fn window(&mut self, report: &WindowReport<'_>) -> io::Result<()> {
+        self.header()?;
+        let (start, end) = (report.start.to_string(), report.end.to_string());
+        let head = |kind| Head {
+            kind,
+            batch: "",
+            start: &start,
+            end: &end,
+        };
+        for row in report.counts.shown {
+            let (key, kind) = (row.key.text(), row.key.kind.name());
+            let count = row.count.to_string();
+            self.row(&head("window"), (key.as_bytes(), kind), &count, "")?;
+        }
+        if let Hidden { keys: 1.., count } = report.counts.hidden {
+            let (keys, count) = (report.counts.hidden.keys.to_string(), count.to_string());
+            self.row(&head("window"), (keys.as_bytes(), "hidden"), &count, "")?;
+        }
+        for trend in report.trending.unwrap_or_default() {
+            let (key, kind) = (trend.key.text(), trend.key.kind.name());
+            let (count, previous) = (trend.count.to_string(), trend.previous.to_string());
+            let figures = [&count, "", &previous, &trend.ratio_text()];
+            self.full_row(&head("trending"), (key.as_bytes(), kind), figures)?;
         }
         self.out.flush()
     }
@@ -150,7 +203,7 @@ mod tests {
     use super::*;
 
     fn written(call: impl FnOnce(&mut dyn Sink) -> io::Result<()>) -> String {
-        testing::written(|out| Box::new(CsvSink::new(out)), call)
+        testing::written(|out| Box::new(CsvSink::new(out, false)), call)
     }
 
     #[test]

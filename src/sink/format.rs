@@ -31,15 +31,18 @@ pub struct SinkOptions {
     pub color: bool,
     /// Columns of the terminal; without one, keys are cut at [`super::text::KEY_WIDTH_MAX`].
     pub width: Option<usize>,
+    /// Whether windows name the keys that grow.
+    pub trending: bool,
 }
 
 impl Default for SinkOptions {
-    /// UTC, plain, no terminal.
+    /// UTC, plain, no terminal, no growth.
     fn default() -> SinkOptions {
         SinkOptions {
             zone: TimeZone::UTC,
             color: false,
             width: None,
+            trending: false,
         }
     }
 }
@@ -63,7 +66,7 @@ impl OutputFormat {
             OutputFormat::Table => Box::new(TableSink::new(writer, options)),
             OutputFormat::Spark => Box::new(SparkSink::new(writer, options.zone)),
             OutputFormat::Json => Box::new(JsonSink::new(writer)),
-            OutputFormat::Csv => Box::new(CsvSink::new(writer)),
+            OutputFormat::Csv => Box::new(CsvSink::new(writer, options.trending)),
             OutputFormat::None => Box::new(NoneSink),
         }
     }

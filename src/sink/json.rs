@@ -11,10 +11,11 @@ use std::io::{self, Write};
 use crate::key::{KeyKind, KeyRef};
 use crate::ledger::Ledger;
 use crate::source::{Lag, Next, Part, PartOffset, SourceOffsets};
+use crate::window::Trend;
 
 use super::pieces::Pieces;
 use super::text::is_plain;
-use super::{BatchReport, Hidden, Latency, Percentiles, Sink, TotalsReport};
+use super::{BatchReport, Hidden, Latency, Percentiles, Sink, TotalsReport, WindowReport};
 
 /// Writes one JSON object per line.
 #[derive(Debug)]
@@ -117,6 +118,25 @@ impl<W: Write> JsonSink<W> {
         }
     }
 
+    /// The keys that grow, fastest first.
+    fn trending(&mut self, trends: &[Trend<'_>]) {
+        self.out.push_str(",\"trending\":[");
+        let mut separator = "{\"key\":";
+        for trend in trends {
+            self.out.push_str(separator);
+            push_key(trend.key, &mut self.out.buffer);
+            self.out.push_str(",\"count\":");
+            self.out.push_u64(trend.count);
+            self.out.push_str(",\"previous\":");
+            self.out.push_u64(trend.previous);
+            self.out.push_str(",\"ratio\":");
+            self.out.push_str(&trend.ratio_text());
+            self.out.push_str("}");
+            separator = ",{\"key\":";
+        }
+        self.out.push_str("]");
+    }
+
     fn percentiles(&mut self, latency: &Percentiles) {
         self.object(&[
             ("count", latency.count),
@@ -166,6 +186,40 @@ impl<W: Write> Sink for JsonSink<W> {
         }
         self.out.push_str("]");
         self.tail(report.counts.hidden, report.latency.as_ref(), report.lag)
+    }
+
+    fn window(&mut self, report: &WindowReport<'_>) -> io::Result<()> {
+        let WindowReport {
+            spec, start, end, ..
+        } = report;
+        self.out.push_str(&format!(
+            "{{\"type\":\"window\",\"length_ms\":{},\"slide_ms\":{},\"start\":\"{start}\",\"end\":\"{end}\",\"final\":{},",
+            spec.length_nanos / 1_000_000,
+            spec.slide_nanos / 1_000_000,
+            report.is_final,
+        ));
+        if !report.is_whole() {
+            let (from, to) = report.covered;
+            self.out.push_str(&format!(
+                "\"covered\":{{\"start\":\"{from}\",\"end\":\"{to}\"}},"
+            ));
+        }
+        self.out.push_str("\"counts\":[");
+        let mut separator = "{\"key\":";
+        for row in report.counts.shown {
+            self.out.push_str(separator);
+            push_key(row.key, &mut self.out.buffer);
+            self.out.push_str(",\"count\":");
+            self.out.push_u64(row.count);
+            self.out.push_str("}");
+            self.out.spill()?;
+            separator = ",{\"key\":";
+        }
+        self.out.push_str("]");
+        if let Some(trends) = report.trending {
+            self.trending(trends);
+        }
+        self.tail(report.counts.hidden, None, &[])
     }
 
     fn totals(&mut self, report: &TotalsReport<'_>) -> io::Result<()> {

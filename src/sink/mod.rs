@@ -1,7 +1,7 @@
 //! What a sink sees: closed batches, and the totals at the end.
 //!
-//! The batch merge hands every sink one [`BatchReport`] per batch, in order, and one
-//! [`TotalsReport`] when the run ends. A sink writes and flushes; it keeps nothing it was lent.
+//! The batch merge hands every sink one [`BatchReport`] per batch, in order, behind it a
+//! [`WindowReport`] for each window that the batch closes, and one [`TotalsReport`] when the run ends. A sink writes and flushes; it keeps nothing it was lent.
 
 pub mod text;
 mod pieces;
@@ -28,6 +28,7 @@ use crate::clock::Timestamp;
 use crate::key::KeyRef;
 use crate::ledger::Ledger;
 use crate::source::SourceOffsets;
+use crate::window::{Trend, WindowSpec};
 
 /// One key's figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +111,38 @@ impl BatchReport<'_> {
     }
 }
 
+/// A closed window.
+#[derive(Clone, Copy, Debug)]
+pub struct WindowReport<'a> {
+    /// Its length and slide.
+    pub spec: WindowSpec,
+    /// When it began: a length before its end.
+    pub start: Timestamp,
+    /// When it ended.
+    pub end: Timestamp,
+    /// The part of it in which there were batches: all of it, but at the start and the end of a run.
+    pub covered: (Timestamp, Timestamp),
+    /// Whether no other report of this window follows.
+    pub is_final: bool,
+    /// Its keys.
+    pub counts: Rows<'a>,
+    /// The keys that grow most against the length before it; only with `--trending`, and from the first
+    /// window on for which there is a whole one before it.
+    pub trending: Option<&'a [Trend<'a>]>,
+}
+
+impl WindowReport<'_> {
+    /// Whether there were batches in all of it.
+    pub fn is_whole(&self) -> bool {
+        self.covered == (self.start, self.end)
+    }
+
+    /// How long there were batches, in nanoseconds; never 0, so that rates can be taken over it.
+    pub fn covered_nanos(&self) -> u64 {
+        self.covered.1.nanos_since(self.covered.0).max(1)
+    }
+}
+
 /// The totals of a run that ends.
 #[derive(Clone, Copy, Debug)]
 pub struct TotalsReport<'a> {
@@ -142,6 +175,12 @@ pub trait Sink {
     /// # Errors
     /// What the writer behind it answers; a closed pipe is [`io::ErrorKind::BrokenPipe`].
     fn batch(&mut self, report: &BatchReport<'_>) -> io::Result<()>;
+
+    /// Takes a closed window, behind the batch that closed it.
+    ///
+    /// # Errors
+    /// As for [`Sink::batch`].
+    fn window(&mut self, report: &WindowReport<'_>) -> io::Result<()>;
 
     /// Takes the totals of a run that ends.
     ///

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{BatchReport, Sink, TotalsReport};
+use super::{BatchReport, Sink, TotalsReport, WindowReport};
 
 /// Writes nothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,6 +14,10 @@ impl Sink for NoneSink {
     }
 
     fn batch(&mut self, _: &BatchReport<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn window(&mut self, _: &WindowReport<'_>) -> io::Result<()> {
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use crate::key::{KeyKind, KeyRef};
 
 use super::pieces::Pieces;
 use super::text::{is_printable, push_format};
-use super::{BatchReport, Rows, Sink, TotalsReport};
+use super::{BatchReport, Rows, Sink, TotalsReport, WindowReport};
 
 /// The line above and below the time: 43 dashes.
 const RULE: &str = "-------------------------------------------\n";
@@ -40,13 +40,17 @@ impl<W: Write> SparkSink<W> {
         }
     }
 
-    /// One `pprint()`.
-    fn block(&mut self, time: &str, rows: &Rows<'_>) -> io::Result<()> {
+    fn head(&mut self, time: &str) {
         self.out.push_str(RULE);
         self.out.push_str("Time: ");
         self.out.push_str(time);
         self.out.push_str("\n");
         self.out.push_str(RULE);
+    }
+
+    /// One `pprint()`.
+    fn block(&mut self, time: &str, rows: &Rows<'_>) -> io::Result<()> {
+        self.head(time);
         for row in rows.shown {
             self.key.clear();
             push_repr(row.key, &mut self.key);
@@ -75,6 +79,29 @@ impl<W: Write> Sink for SparkSink<W> {
         self.block(&time, &report.counts)?;
         if let Some(totals) = &report.totals {
             self.block(&time, totals)?;
+        }
+        self.out.finish()
+    }
+
+    /// What `pprint()` prints of `reduceByKeyAndWindow`; then of pairs of each growing key and its
+    /// count, previous count and ratio.
+    fn window(&mut self, report: &WindowReport<'_>) -> io::Result<()> {
+        let time = report.end.civil(&self.zone);
+        self.block(&time, &report.counts)?;
+        if let Some(trends) = report.trending {
+            self.head(&time);
+            for trend in trends {
+                self.key.clear();
+                push_repr(trend.key, &mut self.key);
+                self.out.push_str(&format!(
+                    "({}, ({}, {}, {}))\n",
+                    self.key,
+                    trend.count,
+                    trend.previous,
+                    trend.ratio_text()
+                ));
+            }
+            self.out.push_str("\n");
         }
         self.out.finish()
     }

@@ -8,8 +8,11 @@
 
 use std::io::{self, Write};
 
+use crate::clock::Timestamp;
+use crate::key::KeyRef;
 use crate::ledger::{Ledger, Reason};
 use crate::source::SourceOffsets;
+use crate::window::Trend;
 
 use super::format::SinkOptions;
 use super::pieces::Pieces;
@@ -17,7 +20,7 @@ use super::text::{
     KEY_WIDTH_MAX, duration, grouped, lag, per_second, percentiles, push_format, push_key, share,
     width,
 };
-use super::{BatchReport, Hidden, Latency, Row, Rows, Sink, TotalsReport};
+use super::{BatchReport, Hidden, Latency, Row, Rows, Sink, TotalsReport, WindowReport};
 
 /// A key gets this many columns even where the terminal is too narrow for the row.
 const KEY_WIDTH_MIN: usize = 8;
@@ -93,45 +96,47 @@ impl<W: Write> TableSink<W> {
         self.out.buffer.resize(end, b' ');
     }
 
-    /// A name and `columns` right-aligned figures per row; what is hidden under the first figure.
-    fn grid<const N: usize>(
+    /// A name and `columns` right-aligned figures per row, `title` above the names; what is hidden
+    /// under the first figure.
+    fn grid<const N: usize, R: HasKey>(
         &mut self,
+        title: &str,
         columns: [&str; N],
-        rows: &Rows<'_>,
-        figures: impl Fn(&Row<'_>) -> [String; N],
+        (shown, hidden): (&[R], Hidden),
+        figures: impl Fn(&R) -> [String; N],
     ) -> io::Result<()> {
         let mut widths = columns.map(width);
-        for row in rows.shown {
+        for row in shown {
             for (widest, figure) in widths.iter_mut().zip(figures(row)) {
                 *widest = width(&figure).max(*widest);
             }
         }
-        let hidden = (rows.hidden.keys > 0).then(|| hidden_texts(rows.hidden));
+        let hidden = (hidden.keys > 0).then(|| hidden_texts(hidden));
         if let Some((_, sum)) = &hidden {
             widths[0] = width(sum).max(widths[0]);
         }
         let taken = INDENT.len() + widths.iter().map(|width| GAP.len() + width).sum::<usize>();
         let key_max = self.key_max(taken);
-        let mut key_width = width("key");
-        for row in rows.shown {
+        let mut key_width = width(title);
+        for row in shown {
             self.key.clear();
-            key_width = push_key(row.key, key_max, &mut self.key).max(key_width);
+            key_width = push_key(row.key(), key_max, &mut self.key).max(key_width);
         }
         if let Some((label, _)) = &hidden {
             key_width = width(label).max(key_width);
         }
 
-        let mut head = format!("key{:1$}", "", key_width - width("key"));
+        let mut head = format!("{title:key_width$}");
         for (name, &wide) in columns.iter().zip(&widths) {
             push_format(&mut head, format_args!("{GAP}{name:>wide$}"));
         }
         self.out.push_str(INDENT);
         self.styled(Style::Dim, &head);
         self.out.push_str("\n");
-        for row in rows.shown {
+        for row in shown {
             self.out.push_str(INDENT);
             self.key.clear();
-            let taken = push_key(row.key, key_max, &mut self.key);
+            let taken = push_key(row.key(), key_max, &mut self.key);
             self.out.push_str(&self.key);
             self.spaces(key_width - taken);
             for (figure, wide) in figures(row).iter().zip(&widths) {
@@ -215,10 +220,10 @@ impl<W: Write> TableSink<W> {
     }
 
     /// `2026-11-22 15:47:35 – 15:47:40`; the second date only if it is another.
-    fn span(&self, report: &BatchReport<'_>) -> String {
+    fn span(&self, start: Timestamp, end: Timestamp) -> String {
         let (start, end) = (
-            report.start.civil(&self.options.zone),
-            report.end.civil(&self.options.zone),
+            start.civil(&self.options.zone),
+            end.civil(&self.options.zone),
         );
         match (start.split_once(' '), end.split_once(' ')) {
             (Some((day, _)), Some((last_day, time))) if day == last_day => {
@@ -234,7 +239,11 @@ impl<W: Write> Sink for TableSink<W> {
         let nanos = report.nanos();
         self.styled(Style::Bold, &format!("batch {}", report.batch));
         self.out.push_str(GAP);
-        let when = format!("{}{GAP}{}", self.span(report), duration(nanos));
+        let when = format!(
+            "{}{GAP}{}",
+            self.span(report.start, report.end),
+            duration(nanos)
+        );
         self.styled(Style::Dim, &when);
         self.out.push_str("\n");
         if is_empty(&report.counts) {
@@ -242,9 +251,10 @@ impl<W: Write> Sink for TableSink<W> {
         } else {
             let sum = sum(&report.counts, |row| row.count);
             self.grid(
+                "key",
                 ["count", "share", "per second", "total"],
-                &report.counts,
-                |row| {
+                parts(&report.counts),
+                |row: &Row<'_>| {
                     [
                         grouped(row.count),
                         share(row.count, sum),
@@ -261,6 +271,57 @@ impl<W: Write> Sink for TableSink<W> {
         self.out.finish()
     }
 
+    fn window(&mut self, report: &WindowReport<'_>) -> io::Result<()> {
+        self.styled(Style::Bold, &format!("window {}", report.spec));
+        self.out.push_str(GAP);
+        let mut when = self.span(report.start, report.end);
+        if !report.is_whole() {
+            let covered = duration(report.covered_nanos());
+            push_format(&mut when, format_args!("{GAP}{covered} of it"));
+        }
+        if !report.is_final {
+            push_format(&mut when, format_args!("{GAP}so far"));
+        }
+        self.styled(Style::Dim, &when);
+        self.out.push_str("\n");
+        let nanos = report.covered_nanos();
+        if is_empty(&report.counts) {
+            self.out.push_str(INDENT);
+            self.styled(Style::Dim, "no records counted");
+            self.out.push_str("\n");
+        } else {
+            let sum = sum(&report.counts, |row| row.count);
+            self.grid(
+                "key",
+                ["count", "share", "per second"],
+                parts(&report.counts),
+                |row: &Row<'_>| {
+                    [
+                        grouped(row.count),
+                        share(row.count, sum),
+                        per_second(row.count, nanos),
+                    ]
+                },
+            )?;
+        }
+        if let Some(trends) = report.trending.filter(|trends| !trends.is_empty()) {
+            self.grid(
+                "trending",
+                ["count", "before", "ratio"],
+                (trends, Hidden::default()),
+                |trend: &Trend<'_>| {
+                    [
+                        grouped(trend.count),
+                        grouped(trend.previous),
+                        trend.ratio_text(),
+                    ]
+                },
+            )?;
+        }
+        self.out.push_str("\n");
+        self.out.finish()
+    }
+
     fn totals(&mut self, report: &TotalsReport<'_>) -> io::Result<()> {
         self.styled(Style::Bold, "totals");
         self.out.push_str(GAP);
@@ -270,15 +331,39 @@ impl<W: Write> Sink for TableSink<W> {
             self.no_records(&report.ledger);
         } else {
             let sum = sum(&report.totals, |row| row.total);
-            self.grid(["total", "share"], &report.totals, |row| {
-                [grouped(row.total), share(row.total, sum)]
-            })?;
+            self.grid(
+                "key",
+                ["total", "share"],
+                parts(&report.totals),
+                |row: &Row<'_>| [grouped(row.total), share(row.total, sum)],
+            )?;
         }
         self.ledger(&report.ledger);
         self.latency(report.latency.as_ref());
         self.lag(report.lag);
         self.out.finish()
     }
+}
+
+/// What a row of the table is about.
+trait HasKey {
+    fn key(&self) -> KeyRef<'_>;
+}
+
+impl HasKey for Row<'_> {
+    fn key(&self) -> KeyRef<'_> {
+        self.key
+    }
+}
+
+impl HasKey for Trend<'_> {
+    fn key(&self) -> KeyRef<'_> {
+        self.key
+    }
+}
+
+fn parts<'a>(rows: &Rows<'a>) -> (&'a [Row<'a>], Hidden) {
+    (rows.shown, rows.hidden)
 }
 
 fn is_empty(rows: &Rows<'_>) -> bool {
@@ -303,9 +388,6 @@ fn hidden_texts(hidden: Hidden) -> (String, String) {
 #[allow(clippy::unwrap_used, reason = "a failed test may panic")]
 mod tests {
     use jiff::tz::TimeZone;
-
-    use crate::clock::Timestamp;
-    use crate::key::KeyRef;
 
     use super::super::testing::{self, row};
     use super::super::text::is_plain;
@@ -521,7 +603,7 @@ totals  2026-11-22 15:47:40
         let options = SinkOptions {
             color: true,
             zone: TimeZone::UTC,
-            width: None,
+            ..SinkOptions::default()
         };
         let text = written(&testing::batch(&testing::STATUSES[3..]), options);
         assert_eq!(

@@ -206,6 +206,27 @@ fn a_bad_interval() {
 }
 
 #[test]
+fn windows_that_are_not_made_of_batches() {
+    count_fails(
+        &["--window", "soon"],
+        &["--window 'soon'", "such as 1m or 1h/5m"],
+    );
+    count_fails(&["--window", "1m/2m"], &["--window '1m/2m'", "swap them"]);
+    for window in ["7s", "10s/4s", "3s"] {
+        let parts = [&format!("--window '{window}'"), "multiples of --every (5s)"];
+        count_fails(&["--window", "1m", "--window", window], &parts);
+    }
+    count_fails(
+        &["--every", "10ms", "--window", "24h"],
+        &["--window '24h'", "8,640,000 batches", "larger --every"],
+    );
+    count_fails(
+        &["--trending", "5"],
+        &["--trending '5'", "such as --window 1m"],
+    );
+}
+
+#[test]
 fn a_bad_path_expression() {
     fails(&["count", "-", "--by", "a..b"], 2, &["'a..b'", "--by"]);
     fails(&["count", "-", "--by", "a[x]"], 2, &["'a[x]'", "--by"]);

@@ -14,6 +14,7 @@ mod sockets;
 mod producers;
 #[cfg(feature = "tls")]
 mod tls;
+mod windows;
 mod backpressure;
 mod signals;
 mod cli;

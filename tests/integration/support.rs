@@ -18,9 +18,10 @@ use tallyline::ledger::Ledger;
 use tallyline::pipeline::{Pipeline, Settings};
 use tallyline::reader::Stop;
 use tallyline::record::KeyPath;
-use tallyline::sink::{BatchReport, Row, Sink, TotalsReport};
+use tallyline::sink::{BatchReport, Row, Sink, TotalsReport, WindowReport};
 use tallyline::source::{Script, ScriptEvent, Source};
 use tallyline::summary::Summary;
+use tallyline::window::WindowSpec;
 
 /// Counts by key.
 pub(crate) type KeyCounts = BTreeMap<Key, u64>;
@@ -36,10 +37,20 @@ pub(crate) struct Batch {
     pub(crate) totals: KeyCounts,
 }
 
+/// A window as a sink saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) spec: WindowSpec,
+    pub(crate) end: Timestamp,
+    pub(crate) covered: (Timestamp, Timestamp),
+    pub(crate) counts: KeyCounts,
+}
+
 /// Everything a sink saw.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) batches: Vec<Batch>,
+    pub(crate) windows: Vec<Window>,
     /// Where all lines went, and how often each key was counted; at the end of the run.
     pub(crate) totals: Option<(Ledger, KeyCounts)>,
     /// Lines of all batches so far.
@@ -92,6 +103,22 @@ impl<F: FnMut(&Seen)> Sink for Keep<F> {
         Ok(())
     }
 
+    fn window(&mut self, report: &WindowReport<'_>) -> io::Result<()> {
+        assert_eq!(report.counts.hidden.keys, 0);
+        assert_eq!(report.start, report.spec.start(report.end));
+        let rows = report.counts.shown;
+        check_order(rows);
+        let counts = by_key(rows, |row| row.count);
+        assert_eq!(counts.len(), rows.len(), "a key in two rows: {rows:?}");
+        self.seen.borrow_mut().windows.push(Window {
+            spec: report.spec,
+            end: report.end,
+            covered: report.covered,
+            counts,
+        });
+        Ok(())
+    }
+
     fn totals(&mut self, report: &TotalsReport<'_>) -> io::Result<()> {
         let mut seen = self.seen.borrow_mut();
         assert!(seen.totals.is_none(), "totals come once");
@@ -125,6 +152,7 @@ pub(crate) struct Run {
     pub(crate) summary: Summary,
     pub(crate) result: Result<(), Error>,
     pub(crate) batches: Vec<Batch>,
+    pub(crate) windows: Vec<Window>,
     pub(crate) ledger: Ledger,
     pub(crate) counts: KeyCounts,
 }
@@ -157,7 +185,10 @@ pub(crate) fn run_all(
     let (summary, result) = pipeline.run().unwrap();
 
     let Seen {
-        batches, totals, ..
+        batches,
+        windows,
+        totals,
+        ..
     } = seen.take();
     let (ledger, counts) = totals.expect("a run ends with its totals");
     let mut sum = Ledger::default();
@@ -184,6 +215,7 @@ pub(crate) fn run_all(
         summary,
         result,
         batches,
+        windows,
         ledger,
         counts,
     }
