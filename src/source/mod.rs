@@ -11,6 +11,8 @@ mod files;
 mod folder;
 mod follow;
 mod followed;
+#[cfg(feature = "kafka")]
+mod handover;
 mod identity;
 #[cfg(feature = "kafka")]
 pub mod kafka;

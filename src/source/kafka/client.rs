@@ -23,6 +23,7 @@ use rdkafka::{ClientConfig, ClientContext, Statistics, TopicPartitionList};
 use super::KafkaOptions;
 use super::address::Address;
 use super::partitions::numbers;
+use super::properties::Properties;
 use crate::error::Error;
 
 /// The group of a run that is in none: librdkafka wants one, and nothing is ever committed to it.
@@ -50,10 +51,31 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(50);
 /// is taken up again soon after it has stopped.
 pub const DEFAULTS: [(&str, &str); 4] = [
     ("client.id", "tallyline"),
-    ("queued.min.messages", "50000"),
-    ("queued.max.messages.kbytes", "16384"),
+    (AHEAD_MESSAGES, "50000"),
+    (AHEAD_KBYTES, "16384"),
     ("fetch.queue.backoff.ms", "2"),
 ];
+
+/// Fetching ahead stands still while there are so many messages of a partition.
+const AHEAD_MESSAGES: &str = "queued.min.messages";
+
+/// Or so many KiB of all partitions.
+const AHEAD_KBYTES: &str = "queued.max.messages.kbytes";
+
+/// What librdkafka keeps for a message beside its value, measured.
+const MESSAGE_BYTES: usize = 300;
+
+/// The most memory of messages that librdkafka has fetched ahead.
+fn ahead_bytes_max(properties: &Properties, partitions: usize) -> usize {
+    let number = |name: &str| {
+        let default = DEFAULTS.iter().find(|(property, _)| *property == name);
+        let default = default.and_then(|(_, value)| value.parse().ok());
+        properties.number(name).or(default).unwrap_or(0)
+    };
+    let messages = partitions.saturating_mul(number(AHEAD_MESSAGES));
+    let values = number(AHEAD_KBYTES).saturating_mul(1024);
+    values.saturating_add(messages.saturating_mul(MESSAGE_BYTES))
+}
 
 /// A consumer that queues what it has to say.
 pub(super) type Consumer = BaseConsumer<Context>;
@@ -178,6 +200,8 @@ pub(super) struct Client {
     pub(super) consumer: Consumer,
     /// The topic's partitions, or those that were asked for.
     pub(super) partitions: Vec<i32>,
+    /// The most memory of messages that were fetched ahead.
+    pub(super) ahead_bytes_max: usize,
 }
 
 impl Client {
@@ -209,6 +233,7 @@ impl Client {
             name,
             topic: address.topic,
             consumer,
+            ahead_bytes_max: ahead_bytes_max(&options.properties, chosen.len()),
             partitions: chosen,
         })
     }
@@ -440,5 +465,16 @@ mod tests {
         let error = KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition);
         assert_eq!(words(&error), "unknown topic or partition");
         assert_eq!(lower("SASL failed"), "SASL failed");
+    }
+
+    #[test]
+    fn what_is_fetched_ahead_is_bounded_by_the_properties() {
+        let bytes = |arguments: &[&str], partitions| {
+            let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
+            ahead_bytes_max(&Properties::parse(&arguments).unwrap(), partitions)
+        };
+        assert_eq!(bytes(&[], 2), (16 << 20) + 2 * 50_000 * 300);
+        let set = ["queued.max.messages.kbytes=8", "queued.min.messages=10"];
+        assert_eq!(bytes(&set, 2), (8 << 10) + 2 * 10 * 300);
     }
 }

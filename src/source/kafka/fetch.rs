@@ -1,8 +1,7 @@
-//! The fetching thread: librdkafka's messages into buffers.
+//! The fetching thread: librdkafka's messages into the handover.
 //!
-//! It polls as long as messages are waiting, copies each into the buffer in hand and hands a full
-//! buffer to the reader; when no message is waiting it hands over what it has, so a trickle is
-//! counted without delay. Between two rounds it deals with what else librdkafka told: rebalances,
+//! It polls as long as messages are waiting and copies each into the handover's buffers; when no
+//! message is waiting it hands over what it has, so a trickle is counted without delay. Between two rounds it deals with what else librdkafka told: rebalances,
 //! ends of partitions, brokers lost and found, offsets to commit.
 //!
 //! This is the data path that a fetch lane of our own can replace; see the parent module.
@@ -15,13 +14,13 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, Statistics};
 
-use super::KafkaOptions;
-use super::buffer::{BUFFER_BYTES, Buffer, Delivery, Shared};
 use super::client::{Brokers, Client, words};
 use super::partitions::{Partitions, list};
+use super::reports::Reports;
+use super::{End, KafkaOptions};
 use crate::error::Error;
-use crate::framing::BYTE_ORDER_MARK;
 use crate::source::StartAt;
+use crate::source::handover::Outlet;
 
 /// Messages between two looks at what else there is to do.
 const ROUND_MESSAGES: usize = 16 * 1024;
@@ -35,15 +34,14 @@ const GROUP_END_LOOK: Duration = Duration::from_secs(1);
 /// The fetching thread's state.
 pub(super) struct Fetch {
     pub(super) client: Client,
-    pub(super) shared: Arc<Shared>,
+    pub(super) outlet: Outlet<End>,
+    pub(super) reports: Arc<Reports>,
     pub(super) partitions: Partitions,
     pub(super) in_group: bool,
     pub(super) from: StartAt,
     /// Partitions were given to us, none perhaps.
     pub(super) has_assignment: bool,
     until_end: bool,
-    /// The buffer in hand; none once the reader has left.
-    buffer: Option<Buffer>,
     brokers: Brokers,
     /// The last error of a connection.
     why: Option<String>,
@@ -55,7 +53,8 @@ impl Fetch {
     pub(super) fn new(
         client: Client,
         options: &KafkaOptions,
-        shared: Arc<Shared>,
+        outlet: Outlet<End>,
+        reports: Arc<Reports>,
     ) -> Result<Fetch, Error> {
         let mut partitions = Partitions::default();
         if options.until_end {
@@ -65,7 +64,7 @@ impl Fetch {
                 partition.end = Some(end);
                 partition.is_done = begin >= end;
             }
-            shared.set_ends(
+            reports.set_ends(
                 bounds
                     .iter()
                     .map(|&(number, _, end)| (number, end))
@@ -74,13 +73,13 @@ impl Fetch {
         }
         Ok(Fetch {
             client,
-            shared,
+            outlet,
+            reports,
             partitions,
             in_group: options.group.is_some(),
             from: options.from,
             has_assignment: false,
             until_end: options.until_end,
-            buffer: None,
             brokers: Brokers::default(),
             why: None,
             group_looked_at: None,
@@ -89,15 +88,11 @@ impl Fetch {
 
     /// Fetches until the reader leaves, then commits the last offsets and leaves the group.
     pub(super) fn run(mut self) {
-        self.shared.adopt();
-        self.buffer = self.shared.empty();
+        self.outlet.adopt();
+        self.reports.adopt();
         let outcome = self.begin().and_then(|()| self.fetch());
-        self.hand_over();
-        self.shared.deliver(match outcome {
-            Ok(()) => Delivery::Finished,
-            Err(error) => Delivery::Failed(error),
-        });
-        self.shared.wait_for_reports();
+        self.outlet.finish(outcome);
+        self.reports.wait();
         self.hear_reports();
         self.commit(CommitMode::Sync);
         self.client.close();
@@ -105,9 +100,9 @@ impl Fetch {
 
     /// Until the reader leaves, or every partition is at its end.
     fn fetch(&mut self) -> Result<(), Error> {
-        while !self.shared.is_left() {
+        while !self.outlet.is_left() {
             let polled = self.round()?;
-            self.hand_over();
+            self.outlet.hand_over();
             self.hear_reports();
             self.commit(CommitMode::Async);
             self.hear_of_brokers();
@@ -142,8 +137,7 @@ impl Fetch {
                 take(
                     &message,
                     &mut self.partitions,
-                    &mut self.buffer,
-                    &self.shared,
+                    &mut self.outlet,
                     &self.client,
                 );
                 return Ok(true);
@@ -209,18 +203,7 @@ impl Fetch {
             .hear(&self.client.name, &statistics, self.why.as_deref());
         let ends = ends(&statistics, &self.client.topic);
         if !ends.is_empty() {
-            self.shared.set_ends(ends);
-        }
-    }
-
-    /// Hands the buffer over if there is anything in it.
-    pub(super) fn hand_over(&mut self) {
-        if self
-            .buffer
-            .as_ref()
-            .is_some_and(|buffer| !buffer.is_empty())
-        {
-            exchange(&mut self.buffer, &self.shared);
+            self.reports.set_ends(ends);
         }
     }
 
@@ -250,12 +233,11 @@ impl Fetch {
     }
 }
 
-/// Takes a message: into the buffer, unless it is behind the end that is wanted.
+/// Takes a message: into the handover, unless it is behind the end that is wanted.
 fn take(
     message: &BorrowedMessage<'_>,
     partitions: &mut Partitions,
-    buffer: &mut Option<Buffer>,
-    shared: &Shared,
+    outlet: &mut Outlet<End>,
     client: &Client,
 ) {
     let (number, next) = (message.partition(), message.offset() + 1);
@@ -268,46 +250,12 @@ fn take(
         }
     }
     let value = message.payload().unwrap_or_default();
-    if put(value, number, next, buffer, shared) {
-        partitions.at(number).next = Some(next);
-    }
-}
-
-/// Puts a message's lines into the buffer, handing over full ones; `false` if the reader has left.
-fn put(value: &[u8], number: i32, next: i64, buffer: &mut Option<Buffer>, shared: &Shared) -> bool {
-    let mut rest = value.strip_prefix(BYTE_ORDER_MARK).unwrap_or(value);
-    let newline: &[u8] = if rest.ends_with(b"\n") { b"" } else { b"\n" };
-    let is_short = rest.len() < BUFFER_BYTES;
-    let has_space = |buffer: &Option<Buffer>, count: usize| {
-        buffer
-            .as_ref()
-            .is_some_and(|buffer| buffer.space() >= count)
+    let end = End::Message {
+        partition: number,
+        next,
     };
-    if is_short && !has_space(buffer, rest.len() + newline.len()) {
-        exchange(buffer, shared);
-    }
-    loop {
-        if !has_space(buffer, 1) {
-            exchange(buffer, shared);
-        }
-        let Some(buffer) = buffer else { return false };
-        let (piece, after) = rest.split_at(rest.len().min(buffer.space()));
-        buffer.push(piece);
-        rest = after;
-        if rest.is_empty() && buffer.space() >= newline.len() {
-            buffer.push(newline);
-            buffer.end(number, next);
-            return true;
-        }
-    }
-}
-
-/// Hands the buffer over and waits for an empty one.
-fn exchange(buffer: &mut Option<Buffer>, shared: &Shared) {
-    if let Some(full) = buffer.take() {
-        let fits = shared.deliver(Delivery::Messages(full));
-        assert!(fits, "the queue has room for every buffer");
-        *buffer = shared.empty();
+    if outlet.record(value, end) {
+        partitions.at(number).next = Some(next);
     }
 }
 

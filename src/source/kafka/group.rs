@@ -15,7 +15,7 @@ use rdkafka::consumer::{CommitMode, Consumer as _, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::buffer::Delivery;
+use super::End;
 use super::client::{ANSWER_WAIT, Rebalance, cannot, release, words};
 use super::fetch::{Fetch, pause};
 use super::partitions::{list, numbers};
@@ -141,7 +141,7 @@ impl Fetch {
     }
 
     fn give_up(&mut self, partitions: &[i32]) -> Result<(), Error> {
-        self.hand_over();
+        self.outlet.hand_over();
         if self.client.consumer.assignment_lost() {
             tracing::warn!(
                 "{}: the group did not wait for us: what is not committed of partitions {} may be counted by others as well",
@@ -154,8 +154,8 @@ impl Fetch {
         }
         for &number in partitions {
             self.partitions.at(number).is_assigned = false;
+            self.outlet.end(End::Released(number));
         }
-        self.shared.deliver(Delivery::Released(partitions.to_vec()));
         let given = list(&self.client.topic, partitions.iter().copied());
         release(&self.client.consumer, &given)
             .map_err(|error| cannot(&self.client.name, "without its partitions", &error))
@@ -164,7 +164,7 @@ impl Fetch {
     /// Waits for the batch that holds what these partitions brought; see the module's documentation.
     fn wait_until_reported(&mut self, partitions: &[i32]) {
         let begun = Instant::now();
-        while begun.elapsed() < REVOKE_WAIT && !self.shared.is_left() {
+        while begun.elapsed() < REVOKE_WAIT && !self.outlet.is_left() {
             self.hear_reports();
             if partitions
                 .iter()
@@ -174,7 +174,7 @@ impl Fetch {
             }
             std::thread::sleep(REVOKE_LOOK);
         }
-        if self.shared.is_emptied() && !self.shared.is_left() {
+        if self.outlet.is_emptied() && !self.outlet.is_left() {
             tracing::warn!(
                 "{}: committing what was read of partitions {} though its batch is not printed yet",
                 self.client.name,
@@ -189,7 +189,7 @@ impl Fetch {
 
     /// Notes what has been reported since the last call.
     pub(super) fn hear_reports(&mut self) {
-        while let Some(offsets) = self.shared.reported() {
+        while let Some(offsets) = self.reports.reported() {
             for (number, next) in offsets {
                 let partition = self.partitions.at(number);
                 partition.reported = partition.reported.max(Some(next));

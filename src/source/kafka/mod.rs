@@ -13,8 +13,8 @@
 //! - *Control* is librdkafka's: the group, metadata, credentials, brokers lost and found. It is in
 //!   `client` (connections), `group` (which partitions, from which offset, what is committed) and
 //!   `partitions` (how far each one is).
-//! - *Data* are `Buffer`s of whole messages with the offset behind each, filled in
-//!   `fetch` and emptied by [`KafkaSource`] on the reader's thread. Whatever fills buffers for the
+//! - *Data* are whole messages with the offset behind each, put into a `handover` by
+//!   `fetch` and taken by [`KafkaSource`] on the reader's thread. Whatever fetches messages of the
 //!   partitions and offsets that `group` decides on can take `fetch`'s place: a lane of our own that
 //!   fetches record batches from the partition leaders is to, as librdkafka spends some 0.5 µs of
 //!   processor time on every message.
@@ -22,17 +22,17 @@
 //! The bytes are copied twice, out of librdkafka's memory and into the chunk; lent pieces of
 //! librdkafka's memory would cost a reference count per message, which is more than 71 bytes' copy.
 //!
-//! Bounds: eight buffers, and what librdkafka fetches ahead
+//! Bounds: the handover's buffers, and what librdkafka fetches ahead
 //! (`queued.max.messages.kbytes` and `queued.min.messages`, see `client`). While the reader takes
 //! nothing, all buffers are full and the fetching stands still.
 
 mod address;
-mod buffer;
 mod client;
 mod fetch;
 mod group;
 mod partitions;
 mod properties;
+mod reports;
 
 use std::io;
 use std::sync::Arc;
@@ -41,16 +41,17 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::source::handover::{Intake, handover, memory_bytes};
 use crate::source::{
     Commit, Lag, Next, Part, PartOffset, Read, Readiness, Source, SourceOffsets, StartAt,
 };
 
 use self::address::Address;
-use self::buffer::{Buffer, Delivery, Shared};
 use self::client::Client;
 pub use self::client::DEFAULTS;
 use self::fetch::Fetch;
 pub use self::properties::Properties;
+use self::reports::Reports;
 
 /// How a topic is read.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +68,15 @@ pub struct KafkaOptions {
     pub properties: Properties,
     /// How long to keep trying to reach a broker; zero: until the first attempts have failed.
     pub connect_wait: Duration,
+}
+
+/// What stands behind a message, or between two.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// The message of `partition` before `next` is complete.
+    Message { partition: i32, next: i64 },
+    /// This partition is somebody else's now.
+    Released(i32),
 }
 
 /// How far a partition is settled.
@@ -93,13 +103,13 @@ impl Position {
 /// A topic, read by a thread of its own: the reader's end. See the module's documentation.
 pub struct KafkaSource {
     name: Arc<str>,
-    shared: Arc<Shared>,
-    current: Option<Buffer>,
-    /// The last answer was that the next message does not fit.
-    has_asked_for_space: bool,
+    /// None once the source is dropped, which waits for the fetching thread.
+    intake: Option<Intake<End>>,
+    reports: Arc<Reports>,
     /// How far each partition is settled: by number.
     positions: Vec<Position>,
     in_group: bool,
+    own_bytes_max: usize,
     /// Until the committer takes it over.
     thread: Option<JoinHandle<()>>,
 }
@@ -114,62 +124,41 @@ impl KafkaSource {
         let address = Address::parse(name, address)?;
         let name: Arc<str> = name.into();
         let client = Client::connect(Arc::clone(&name), address, options)?;
-        let shared = Arc::new(Shared::new());
-        let fetch = Fetch::new(client, options, Arc::clone(&shared))?;
+        let own_bytes_max = memory_bytes::<End>() + client.ahead_bytes_max;
+        let reports = Arc::new(Reports::new());
+        let (outlet, intake) = handover();
+        let fetch = Fetch::new(client, options, outlet, Arc::clone(&reports))?;
         let thread = crate::thread::spawn("kafka".to_owned(), None, move || fetch.run());
         Ok(KafkaSource {
             name,
-            shared,
-            current: None,
-            has_asked_for_space: false,
+            intake: Some(intake),
+            reports,
             positions: Vec::new(),
             in_group: options.group.is_some(),
+            own_bytes_max,
             thread: Some(thread.map_err(|error| Error::System("start a thread", error))?),
         })
     }
+}
 
-    /// The buffer to read from, or what the reader is to know instead.
-    fn receive(&mut self) -> Result<&mut Buffer, Read> {
-        while self.current.is_none() {
-            match self.shared.receive() {
-                None => return Err(Read::Nothing),
-                Some(Delivery::Messages(buffer)) => self.current = Some(buffer),
-                Some(Delivery::Released(partitions)) => {
-                    self.positions
-                        .retain(|position| !partitions.contains(&position.partition));
-                }
-                Some(Delivery::Finished) => return Err(Read::Finished),
-                Some(Delivery::Failed(error)) => return Err(Read::Failed(error)),
-            }
-        }
-        self.current.as_mut().ok_or(Read::Nothing)
-    }
-
-    /// What the last read brought is the reader's: notes the offsets behind it.
-    fn settle(&mut self) {
-        let Some(buffer) = &mut self.current else {
+/// Notes in the partitions' positions what stands behind a message.
+fn note(positions: &mut Vec<Position>, end: End) {
+    let (partition, next) = match end {
+        End::Message { partition, next } => (partition, next),
+        End::Released(number) => {
+            positions.retain(|position| position.partition != number);
             return;
-        };
-        for end in buffer.settle() {
-            match self
-                .positions
-                .binary_search_by_key(&end.partition, |position| position.partition)
-            {
-                Ok(at) => self.positions[at].next = end.next,
-                Err(at) => self.positions.insert(
-                    at,
-                    Position {
-                        partition: end.partition,
-                        next: end.next,
-                        end: None,
-                    },
-                ),
-            }
         }
-        if buffer.is_spent()
-            && let Some(buffer) = self.current.take()
-        {
-            self.shared.give_back(buffer);
+    };
+    match positions.binary_search_by_key(&partition, |position| position.partition) {
+        Ok(at) => positions[at].next = next,
+        Err(at) => {
+            let position = Position {
+                partition,
+                next,
+                end: None,
+            };
+            positions.insert(at, position);
         }
     }
 }
@@ -180,36 +169,30 @@ impl Source for KafkaSource {
     }
 
     fn register(&mut self, readiness: &Readiness<'_>) -> io::Result<()> {
-        self.shared.set_waker(Arc::clone(readiness.waker));
+        if let Some(intake) = &self.intake {
+            intake.set_waker(readiness.waker);
+        }
         Ok(())
     }
 
     fn read(&mut self, space: &mut [u8], _: &Readiness<'_>, _: Timestamp) -> Read {
-        self.settle();
-        let may_ask = !self.has_asked_for_space;
-        let buffer = match self.receive() {
-            Ok(buffer) => buffer,
-            Err(answer) => return answer,
-        };
-        let count = match buffer.fitting(space.len()) {
-            0 if may_ask => 0,
-            // A message longer than a chunk.
-            0 => space.len(),
-            count => count,
-        };
-        buffer.read(&mut space[..count]);
-        self.has_asked_for_space = count == 0;
-        match count {
-            0 => Read::Full,
-            count => Read::Bytes(count),
+        let positions = &mut self.positions;
+        match &mut self.intake {
+            Some(intake) => intake.read(space, |&end| note(positions, end)),
+            None => Read::Finished,
         }
     }
 
+    fn own_bytes_max(&self) -> usize {
+        self.own_bytes_max
+    }
+
     fn offsets(&mut self, is_held: bool) -> Vec<PartOffset> {
-        if !is_held {
-            self.settle();
+        let positions = &mut self.positions;
+        if let Some(intake) = self.intake.as_mut().filter(|_| !is_held) {
+            intake.settle(|&end| note(positions, end));
         }
-        if let Some(ends) = self.shared.take_ends() {
+        if let Some(ends) = self.reports.take_ends() {
             for position in &mut self.positions {
                 let end = ends
                     .iter()
@@ -221,11 +204,11 @@ impl Source for KafkaSource {
     }
 
     fn committer(&mut self) -> Option<Box<dyn Commit>> {
-        let shared = Arc::clone(&self.shared);
+        let reports = Arc::clone(&self.reports);
         let thread = self.thread.take_if(|_| self.in_group)?;
-        shared.await_reports();
+        reports.begin();
         Some(Box::new(GroupCommit {
-            shared,
+            reports,
             thread: Some(thread),
         }))
     }
@@ -233,7 +216,7 @@ impl Source for KafkaSource {
 
 impl Drop for KafkaSource {
     fn drop(&mut self) {
-        self.shared.leave();
+        self.intake = None;
         if let Some(thread) = self.thread.take() {
             join(thread, &self.name);
         }
@@ -242,7 +225,7 @@ impl Drop for KafkaSource {
 
 /// The merge's end: passes on what has been reported, and lets the group go at the end of the run.
 struct GroupCommit {
-    shared: Arc<Shared>,
+    reports: Arc<Reports>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -253,13 +236,13 @@ impl Commit for GroupCommit {
             (&Part::Partition(number), &Next::Record(next)) => Some((number, next)),
             _ => None,
         });
-        self.shared.report(reported.collect());
+        self.reports.report(reported.collect());
     }
 }
 
 impl Drop for GroupCommit {
     fn drop(&mut self) {
-        self.shared.end_reports();
+        self.reports.end();
         if let Some(thread) = self.thread.take() {
             join(thread, "the consumer group");
         }

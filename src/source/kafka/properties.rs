@@ -73,8 +73,14 @@ impl Properties {
     }
 
     /// The pairs.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// The number that a property is set to, by the last that sets it.
+    pub(super) fn number(&self, name: &str) -> Option<usize> {
+        let mut set = self.iter().filter(|&(set, _)| set == name);
+        set.next_back()?.1.parse().ok()
     }
 
     /// A line per property; blank ones and those with `#` before them say nothing.
@@ -146,6 +152,8 @@ mod tests {
                 ("fetch.wait.max.ms", "5")
             ]
         );
+        assert_eq!(properties.number("fetch.wait.max.ms"), Some(5));
+        assert_eq!(properties.number("client.id"), None);
         assert!(!format!("{properties:?}").contains("a=b"));
     }
 
