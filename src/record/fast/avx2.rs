@@ -6,7 +6,9 @@
 
 use std::arch::x86_64::*;
 
-use super::index::{BLOCK_BYTES, Index, Masks, SEGMENT_BYTES_MAX, SLOTS_MAX, Scan, Simd};
+use super::index::{
+    BLOCK_BYTES, Index, Masks, SEGMENT_BYTES_MAX, SLOTS_MAX, Scan, Simd, list_escapes,
+};
 
 /// The proof that the CPU has the instructions this module uses.
 #[derive(Clone, Copy, Debug)]
@@ -154,29 +156,20 @@ fn is_digit(bytes: __m256i) -> __m256i {
 #[inline]
 fn fill(text: &[u8], index: &mut Index) -> bool {
     assert!(text.len() <= SEGMENT_BYTES_MAX);
-    let Index {
-        positions,
-        kinds,
-        len,
-    } = index;
+    index.escapes.clear();
     let mut scan = Scan::default();
     let mut slots = 0;
     let mut seen = _mm256_setzero_si256();
-    let mut offset = 0;
-
     let (blocks, rest) = text.as_chunks::<BLOCK_BYTES>();
-    for bytes in blocks {
+    let mut padded = [b' '; BLOCK_BYTES];
+    padded[..rest.len()].copy_from_slice(rest);
+    // One call, so that the compiler makes a loop of it.
+    for offset in (0..text.len()).step_by(BLOCK_BYTES) {
+        let bytes = blocks.get(offset / BLOCK_BYTES).unwrap_or(&padded);
         seen = _mm256_or_si256(seen, either(bytes));
-        slots = block(bytes, offset, &mut scan, positions, kinds, slots);
-        offset += BLOCK_BYTES;
+        slots = block(bytes, offset, &mut scan, index, slots);
     }
-    if !rest.is_empty() {
-        let mut padded = [b' '; BLOCK_BYTES];
-        padded[..rest.len()].copy_from_slice(rest);
-        seen = _mm256_or_si256(seen, either(&padded));
-        slots = block(&padded, offset, &mut scan, positions, kinds, slots);
-    }
-    *len = slots;
+    index.len = slots;
     _mm256_movemask_epi8(seen) == 0
 }
 
@@ -196,8 +189,7 @@ fn block(
     bytes: &[u8; BLOCK_BYTES],
     offset: usize,
     scan: &mut Scan,
-    positions: &mut [u16; SLOTS_MAX],
-    kinds: &mut [u8; SLOTS_MAX],
+    index: &mut Index,
     mut len: usize,
 ) -> usize {
     let halves = load_pair(bytes);
@@ -263,7 +255,7 @@ fn block(
                 .map(|half| _mm256_cmpeq_epi8(half, _mm256_min_epu8(half, _mm256_set1_epi8(0x1f)))),
         ),
     };
-    let mut slots = scan.slots(
+    let found = scan.slots(
         masks,
         |quotes| {
             let product =
@@ -272,6 +264,10 @@ fn block(
         },
         || mask(halves.map(|half| equal(half, b'\n'))),
     );
+    if found.escapes != 0 {
+        list_escapes(&mut index.escapes, offset, len, found);
+    }
+    let mut slots = found.slots;
 
     let folded = halves.map(|half| {
         let minus = _mm256_cmpeq_epi8(half, _mm256_set1_epi8(b'-' as i8));
@@ -280,6 +276,7 @@ fn block(
         // As signed numbers, the bytes that are not ASCII are below zero.
         _mm256_max_epi8(folded, _mm256_setzero_si256())
     });
+    let (positions, kinds) = (&mut *index.positions, &mut *index.kinds);
     assert!(len + BLOCK_BYTES <= SLOTS_MAX);
     let mut base = _mm_set1_epi16(offset as i16);
     for half in folded {

@@ -11,7 +11,9 @@
 use std::arch::x86_64::*;
 
 use super::avx2::Avx2;
-use super::index::{BLOCK_BYTES, Index, Masks, SEGMENT_BYTES_MAX, SLOTS_MAX, Scan, Simd, fold};
+use super::index::{
+    BLOCK_BYTES, Index, Masks, SEGMENT_BYTES_MAX, SLOTS_MAX, Scan, Simd, fold, list_escapes,
+};
 
 /// The proof that the CPU has the instructions this module uses.
 #[derive(Clone, Copy, Debug)]
@@ -195,31 +197,21 @@ fn fill(text: &[u8], index: &mut Index) -> bool {
         // SAFETY: the array is 64 readable bytes; the load needs no alignment.
         offsets: unsafe { _mm512_loadu_si512(OFFSETS.as_ptr().cast()) },
     };
-    let Index {
-        positions,
-        kinds,
-        len,
-    } = index;
+    index.escapes.clear();
     let mut scan = Scan::default();
     let mut slots = 0;
     let mut seen = _mm512_setzero_si512();
-    let mut offset = 0;
-
     let (blocks, rest) = text.as_chunks::<BLOCK_BYTES>();
-    for bytes in blocks {
+    let mut padded = [b' '; BLOCK_BYTES];
+    padded[..rest.len()].copy_from_slice(rest);
+    // One call, so that the compiler makes a loop of it.
+    for offset in (0..text.len()).step_by(BLOCK_BYTES) {
+        let bytes = blocks.get(offset / BLOCK_BYTES).unwrap_or(&padded);
         let bytes = load(bytes);
         seen = _mm512_or_si512(seen, bytes);
-        slots = block(bytes, offset, &tables, &mut scan, positions, kinds, slots);
-        offset += BLOCK_BYTES;
+        slots = block(bytes, offset, &tables, &mut scan, index, slots);
     }
-    if !rest.is_empty() {
-        let mut padded = [b' '; BLOCK_BYTES];
-        padded[..rest.len()].copy_from_slice(rest);
-        let bytes = load(&padded);
-        seen = _mm512_or_si512(seen, bytes);
-        slots = block(bytes, offset, &tables, &mut scan, positions, kinds, slots);
-    }
-    *len = slots;
+    index.len = slots;
     _mm512_movepi8_mask(seen) == 0
 }
 
@@ -234,8 +226,7 @@ fn block(
     offset: usize,
     tables: &Tables,
     scan: &mut Scan,
-    positions: &mut [u16; SLOTS_MAX],
-    kinds: &mut [u8; SLOTS_MAX],
+    index: &mut Index,
     len: usize,
 ) -> usize {
     // The look-ups see seven bits of a byte, so one that is not ASCII is set to zero.
@@ -252,7 +243,7 @@ fn block(
         scalar: _mm512_testn_epi8_mask(classes, classes),
         control: _mm512_cmplt_epu8_mask(bytes, _mm512_set1_epi8(0x20)),
     };
-    let slots = scan.slots(
+    let found = scan.slots(
         masks,
         |quotes| {
             let product =
@@ -261,11 +252,16 @@ fn block(
         },
         || _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(b'\n' as i8)),
     );
+    if found.escapes != 0 {
+        list_escapes(&mut index.escapes, offset, len, found);
+    }
+    let slots = found.slots;
 
     let count = slots.count_ones() as usize;
     let folded = _mm512_maskz_compress_epi8(slots, folded);
     let offsets = _mm512_maskz_compress_epi8(slots, tables.offsets);
     let base = _mm512_set1_epi16(offset as i16);
+    let (positions, kinds) = (&mut *index.positions, &mut *index.kinds);
     assert!(len + BLOCK_BYTES <= SLOTS_MAX);
     // SAFETY: both arrays have room for 64 elements at `len`, by the assertion above; the stores
     // write 64 bytes of `kinds`, and 32 elements of `positions` at `len` and at `len + 32`.

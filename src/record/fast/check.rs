@@ -2,7 +2,7 @@
 //!
 //! Each takes whatever input there is and panics, with both answers, where two differ.
 
-use super::index::{Index, Portable, SEGMENT_BYTES_MAX, Simd};
+use super::index::{Escape, Index, Portable, SEGMENT_BYTES_MAX, Simd};
 use super::{BailReason, Instructions, Level};
 use crate::oracle::Oracle;
 use crate::record::check::Verdicts;
@@ -97,8 +97,8 @@ pub fn check_index(text: &[u8]) {
     }
 }
 
-/// The slots of a text as positions and kinds, and whether it is ASCII.
-fn slots<S: Simd>(simd: S, text: &[u8]) -> (Vec<(u16, u8)>, bool) {
+/// The slots of a text as positions and kinds, its escapes, and whether it is ASCII.
+fn slots<S: Simd>(simd: S, text: &[u8]) -> (Vec<(u16, u8)>, Vec<Escape>, bool) {
     let mut index = Index::new();
     let is_ascii = simd.index(text, &mut index);
     let slots = index
@@ -106,5 +106,5 @@ fn slots<S: Simd>(simd: S, text: &[u8]) -> (Vec<(u16, u8)>, bool) {
         .iter()
         .copied()
         .zip(index.kinds.iter().copied());
-    (slots.take(index.len).collect(), is_ascii)
+    (slots.take(index.len).collect(), index.escapes, is_ascii)
 }

@@ -1,35 +1,69 @@
 //! Escapes in strings: rare enough to be handled a byte at a time.
+//!
+//! They are checked once for a segment, before its lines are judged. What becomes of them is left at the
+//! slot that ends their string, where the walk sees it, and where a shape tells strings with escapes from
+//! those without.
 
-use super::index::Simd;
-use super::{BailReason, Segment};
+use super::BailReason;
+use super::index::{Escape, Index};
 
-/// Checks the escapes whose slots start at `at`; returns the first slot that is none.
-///
-/// A surrogate that is no half of a pair is left to the slow parser.
+/// How the slot that ends a string shows that there are escapes in it, and all are right.
+pub(super) const ESCAPED: u8 = b'\'';
+
+/// How it shows an escape that is none.
+const WRONG: u8 = b'\\';
+
+/// How it shows an escaped surrogate that is no half of a pair.
+const LONE: u8 = b'^';
+
+/// Checks the escapes of a segment's strings, and marks the slots that end those: [`ESCAPED`], or
+/// what [`reason`] knows.
 #[cold]
-pub(super) fn check<S: Simd>(segment: Segment<'_, S>, mut at: usize) -> Result<usize, BailReason> {
-    while segment.kinds()[at] == b'\\' {
-        // A newline ends the segment, so there is a byte behind a backslash.
-        let code = &segment.text[segment.position(at) + 1..];
-        match code[0] {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-            b'u' => {
-                let digits = code.get(1..5).ok_or(BailReason::Escape)?;
-                if !digits.iter().all(u8::is_ascii_hexdigit) {
-                    return Err(BailReason::Escape);
-                }
-                if char(digits).is_none() {
-                    let pair = code.get(1..PAIR_BYTES).and_then(pair);
-                    pair.ok_or(BailReason::Surrogate)?;
-                    // The second half's backslash is the next slot.
-                    at += 1;
-                }
-            }
-            _ => return Err(BailReason::Escape),
+pub(super) fn settle(text: &[u8], index: &mut Index) {
+    // Where the escape ends that was checked last.
+    let mut checked = 0;
+    for &Escape { position, slot } in &index.escapes {
+        let position = usize::from(position);
+        if position < checked {
+            // The second half of a pair.
+            continue;
         }
-        at += 1;
+        let end = &mut index.kinds[usize::from(slot)];
+        *end = match (*end, check(&text[position + 1..])) {
+            (b'"' | ESCAPED, Ok(len)) => {
+                checked = position + 1 + len;
+                ESCAPED
+            }
+            (b'"' | ESCAPED, Err(BailReason::Surrogate)) => LONE,
+            (b'"' | ESCAPED, Err(_)) => WRONG,
+            // It is wrong already, or no quote.
+            (other, _) => other,
+        };
     }
-    Ok(at)
+}
+
+/// Why a string is no string, by the kind of the slot behind its opening quote.
+#[cold]
+pub(super) fn reason(kind: u8) -> BailReason {
+    match kind {
+        WRONG => BailReason::Escape,
+        LONE => BailReason::Surrogate,
+        _ => BailReason::String,
+    }
+}
+
+/// Checks the escape that starts with the backslash before `code`; returns its length without that.
+fn check(code: &[u8]) -> Result<usize, BailReason> {
+    // A newline ends the segment, so there is a byte behind a backslash.
+    match code[0] {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(1),
+        b'u' => match char(&code[1..]) {
+            Some((_, len)) => Ok(1 + len),
+            None if unit(&code[1..]).is_some() => Err(BailReason::Surrogate),
+            None => Err(BailReason::Escape),
+        },
+        _ => Err(BailReason::Escape),
+    }
 }
 
 /// Puts what a string stands for into `value`; its inside has been checked.
@@ -47,14 +81,7 @@ pub(super) fn resolve(inside: &[u8], value: &mut Vec<u8>) {
             b'r' => b'\r',
             b't' => b'\t',
             b'u' => {
-                let (char, len) = match char(&rest[..4]) {
-                    Some(char) => (char, 4),
-                    None => {
-                        let pair = rest.get(..PAIR_BYTES - 1).and_then(pair);
-                        let char = pair.expect("lone surrogates are refused by the check");
-                        (char, PAIR_BYTES - 1)
-                    }
-                };
+                let (char, len) = char(rest).expect("the check lets only characters through");
                 rest = &rest[len..];
                 value.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
                 continue;
@@ -76,38 +103,40 @@ pub(super) fn resolves_to(inside: &[u8], value: &[u8]) -> bool {
     resolved == value
 }
 
-/// The bytes of `ud83d\ude00`.
-const PAIR_BYTES: usize = 11;
-
-/// The character of four hexadecimal digits, unless it is a surrogate.
-fn char(digits: &[u8]) -> Option<char> {
-    char::from_u32(code(digits))
-}
-
-/// The character of the two surrogates of `d83d\ude00`, whose first four are digits.
-fn pair(escapes: &[u8]) -> Option<char> {
-    let (high, behind) = escapes.split_at(4);
-    let low = behind.strip_prefix(b"\\u")?;
-    if !low.iter().all(u8::is_ascii_hexdigit) {
-        return None;
+/// The character whose digits these bytes start with, as in `00e9` or `d83d\ude00`, and how many bytes
+/// they are.
+fn char(bytes: &[u8]) -> Option<(char, usize)> {
+    let high = unit(bytes)?;
+    if let Some(char) = char::from_u32(high) {
+        return Some((char, 4));
     }
-    let (high, low) = (code(high), code(low));
+    let low = unit(bytes[4..].strip_prefix(b"\\u")?)?;
     let is_pair = (0xd800..0xdc00).contains(&high) && (0xdc00..0xe000).contains(&low);
     // RFC 8259, section 7: both halves are offsets of ten bits.
     let code = 0x1_0000 + ((high & 0x3ff) << 10 | low & 0x3ff);
-    is_pair.then(|| char::from_u32(code)).flatten()
+    let char = char::from_u32(code).filter(|_| is_pair)?;
+    Some((char, 10))
 }
 
-/// The number of four hexadecimal digits.
-fn code(digits: &[u8]) -> u32 {
-    digits.iter().fold(0, |code, &digit| {
-        let value = match digit {
-            b'0'..=b'9' => digit - b'0',
-            _ => (digit | 0x20) - b'a' + 10,
-        };
-        code << 4 | u32::from(value)
-    })
+/// The UTF-16 code unit of the four hexadecimal digits that these bytes start with.
+fn unit(bytes: &[u8]) -> Option<u32> {
+    let digits: &[u8; 4] = bytes.first_chunk()?;
+    let [a, b, c, d] = digits.map(|digit| DIGITS[usize::from(digit)]);
+    // Whatever is no digit makes the sum negative.
+    u32::try_from(a << 12 | b << 8 | c << 4 | d).ok()
 }
+
+/// What each byte is as a hexadecimal digit; -1 if it is none.
+const DIGITS: [i32; 256] = {
+    let mut table = [-1; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        table[b"0123456789abcdef"[digit] as usize] = digit as i32;
+        table[b"0123456789ABCDEF"[digit] as usize] = digit as i32;
+        digit += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
@@ -135,31 +164,30 @@ mod tests {
     }
 
     #[test]
-    fn only_a_high_and_a_low_surrogate_are_a_pair() {
-        for (escapes, char) in [
-            (r"d83d\ude00", Some('\u{1f600}')),
-            (r"d83d\ud83d", None),
-            (r"ude00\ud83d", None),
-            (r"d83d\u0041", None),
-            (r"d83d\ude0g", None),
-            (r"d83d/ude00", None),
-            (r"d83d\nde00", None),
+    fn characters_are_units_or_pairs_of_surrogates() {
+        for (bytes, expected) in [
+            ("0041", Some(('A', 4))),
+            ("d7ff\\u0041", Some(('\u{d7ff}', 4))),
+            ("E000", Some(('\u{e000}', 4))),
+            ("d83d\\uDe00!", Some(('\u{1f600}', 10))),
+            ("d83d\\ud83d", None),
+            ("de00\\ud83d", None),
+            ("d83d\\u0041", None),
+            ("d83d\\ude0g", None),
+            ("d83d/ude00", None),
+            ("d83d\\nde00", None),
+            ("d83d\\u", None),
+            ("d83d", None),
+            ("DFFF", None),
+            ("004", None),
+            ("004g", None),
+            ("/041", None),
+            (":041", None),
+            ("@041", None),
+            ("G041", None),
+            ("`041", None),
         ] {
-            assert_eq!(pair(escapes.as_bytes()), char, "{escapes}");
-        }
-    }
-
-    #[test]
-    fn surrogates_are_no_characters() {
-        for (digits, is_char) in [
-            ("d7ff", true),
-            ("d800", false),
-            ("DBFF", false),
-            ("dc00", false),
-            ("DFFF", false),
-            ("e000", true),
-        ] {
-            assert_eq!(char(digits.as_bytes()).is_some(), is_char, "{digits}");
+            assert_eq!(char(bytes.as_bytes()), expected, "{bytes}");
         }
     }
 }

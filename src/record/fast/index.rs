@@ -11,13 +11,17 @@
 //! - one of `{ } [ ] : ,` outside strings,
 //! - the first byte of any other run of bytes that are neither these nor white space, outside
 //!   strings: numbers, literals, and everything that is an error,
-//! - a backslash that starts an escape (anywhere),
+//! - a backslash that starts an escape outside strings, which is an error,
 //! - a control character inside a string,
 //! - a newline, always.
 //!
 //! So between two neighbouring slots lies either the clean inside of a string, or the rest of a
 //! number or literal and then white space, or white space alone. A newline ends the string it
 //! stands in: each line is indexed as if it were alone.
+//!
+//! Escapes in strings are no slots, or lines that differ in their notes would differ in their
+//! shapes. They are listed apart, each with the slot that ends its string, and
+//! [`settle`](super::escape::settle) writes there what they come to.
 //!
 //! Bounds, for a segment of `n` bytes: `n <= SEGMENT_BYTES_MAX`, so a position fits `u16`. A byte
 //! makes at most one slot, so before the block at offset `b` the index holds `len <= b` slots; a
@@ -45,6 +49,33 @@ pub(super) struct Index {
     pub(super) kinds: Box<[u8; SLOTS_MAX]>,
     /// The number of slots, `0 <= len <= SEGMENT_BYTES_MAX`; what lies behind is rubbish.
     pub(super) len: usize,
+    /// The escapes in strings, in the order of the text: at most one for every two bytes.
+    pub(super) escapes: Vec<Escape>,
+}
+
+/// An escape in a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Escape {
+    /// The offset of its backslash in the segment.
+    pub(super) position: u16,
+    /// The slot behind it, which ends the string or is an error in it.
+    pub(super) slot: u16,
+}
+
+/// Lists the escapes of the block at `offset`, before whose `slots` there are `len`.
+#[cold]
+pub(super) fn list_escapes(escapes: &mut Vec<Escape>, offset: usize, len: usize, found: Found) {
+    let mut left = found.escapes;
+    while left != 0 {
+        let first = left & left.wrapping_neg();
+        left ^= first;
+        let before = (found.slots & (first - 1)).count_ones() as usize;
+        // `SLOTS_MAX` bounds both, and fits.
+        escapes.push(Escape {
+            position: (offset + first.trailing_zeros() as usize) as u16,
+            slot: (len + before) as u16,
+        });
+    }
 }
 
 impl Index {
@@ -53,6 +84,7 @@ impl Index {
             positions: Box::new([0; SLOTS_MAX]),
             kinds: Box::new([0; SLOTS_MAX]),
             len: 0,
+            escapes: Vec::new(),
         }
     }
 }
@@ -120,8 +152,17 @@ pub(super) struct Scan {
     scalar: u64,
 }
 
+/// What a block has, as bit masks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    /// Its slots.
+    pub(super) slots: u64,
+    /// The backslashes that start an escape in a string; none is a slot.
+    pub(super) escapes: u64,
+}
+
 impl Scan {
-    /// The slots of the next block.
+    /// The slots of the next block, and its escapes.
     ///
     /// `prefix_xor` gives for each bit the exclusive or of it and all lower ones; `newlines` the
     /// newlines of the block, and is called only where a string has a control character.
@@ -131,25 +172,29 @@ impl Scan {
         masks: Masks,
         prefix_xor: impl FnOnce(u64) -> u64,
         newlines: impl FnOnce() -> u64,
-    ) -> u64 {
+    ) -> Found {
         let mut quote = masks.quote;
-        let mut rare = 0;
+        let mut starts = 0;
         if masks.backslash | self.escape != 0 {
             let escaped;
-            (rare, escaped, self.escape) = escapes(masks.backslash, self.escape);
+            (starts, escaped, self.escape) = escapes(masks.backslash, self.escape);
             quote &= !escaped;
         }
         let mut inside = prefix_xor(quote) ^ self.inside;
+        let mut rare = 0;
         if masks.control & inside != 0 {
             inside = close_at_newlines(inside, newlines());
-            rare |= masks.control & inside;
+            rare = masks.control & inside;
         }
         self.inside = ((inside as i64) >> 63) as u64;
 
         let scalar_start = masks.scalar & !(masks.scalar << 1 | self.scalar);
         self.scalar = masks.scalar >> 63;
 
-        quote | rare | ((masks.operator | scalar_start) & !inside)
+        Found {
+            slots: quote | rare | ((masks.operator | scalar_start | starts) & !inside),
+            escapes: starts & inside,
+        }
     }
 }
 
@@ -213,6 +258,7 @@ impl Simd for Portable {
     fn index(self, text: &[u8], index: &mut Index) -> bool {
         assert!(text.len() <= SEGMENT_BYTES_MAX);
         index.len = 0;
+        index.escapes.clear();
         let mut scan = Scan::default();
         for (block, bytes) in text.chunks(BLOCK_BYTES).enumerate() {
             let mask = |wanted: &dyn Fn(u8) -> bool| {
@@ -234,7 +280,9 @@ impl Simd for Portable {
                 }
                 bits
             };
-            let mut slots = scan.slots(masks, prefix_xor, || mask(&|byte| byte == b'\n'));
+            let found = scan.slots(masks, prefix_xor, || mask(&|byte| byte == b'\n'));
+            list_escapes(&mut index.escapes, block * BLOCK_BYTES, index.len, found);
+            let mut slots = found.slots;
             while slots != 0 {
                 let at = slots.trailing_zeros() as usize;
                 index.positions[index.len] = (block * BLOCK_BYTES + at) as u16;

@@ -18,7 +18,7 @@
 //! - `segment <= SEGMENT_BYTES_MAX = 16 KiB`, and `segment <= line_bytes_max`: so no line in a
 //!   segment is oversize. A line longer than a segment goes to the slow parser.
 //! - A segment ends in a newline, so a position is never the last byte but at the last newline.
-//! - Memory: the index, `3 * SLOTS_MAX` bytes, four shapes and a template; nothing grows with the input but
+//! - Memory: the index, `3 * SLOTS_MAX` bytes, eight shapes and a template; nothing grows with the input but
 //!   the buffer for a key with escapes, up to a segment.
 //!
 //! On *orders* (71-byte lines, see `benches/parse_lane.rs`) the calls of a parser per line take
@@ -301,6 +301,9 @@ impl FastParser {
         sink: &mut K,
     ) -> u64 {
         let is_ascii = simd.index(text, &mut self.index);
+        if !self.index.escapes.is_empty() {
+            escape::settle(text, &mut self.index);
+        }
         let segment = Segment {
             simd,
             text,
@@ -315,14 +318,15 @@ impl FastParser {
             // Up to slot `end`, where a line starts or the segment ends, all is UTF-8.
             let end = if is_ascii { len } else { segment.utf8_end(at) };
             while at < end {
-                let run = self.shapes.run(segment, at, end, sink);
+                let run = self.shapes.run(segment, at, end, &mut self.resolved, sink);
                 if run.1 as usize > lesson.lines {
                     lesson = self.shapes.lesson(at, run.1 as usize);
                 }
-                at = run.0;
-                lines += run.1;
-                if at >= end {
-                    break;
+                if run.1 > 0 {
+                    // The next line may have another shape that is known.
+                    at = run.0;
+                    lines += run.1;
+                    continue;
                 }
                 lines += 1;
                 if segment.kinds()[at] == b'\n' {
@@ -339,12 +343,7 @@ impl FastParser {
                             }
                             Found::Scalar(slot) => sink.counted(segment.key(slot)),
                             Found::Escaped(slot) => {
-                                escape::resolve(segment.escaped(slot), &mut self.resolved);
-                                let bytes = &self.resolved;
-                                sink.counted(KeyRef {
-                                    kind: KeyKind::String,
-                                    bytes,
-                                });
+                                sink.counted(segment.escaped_key(slot, &mut self.resolved));
                             }
                         }
                         walked.newline
@@ -503,11 +502,17 @@ impl<'a, S: Simd> Segment<'a, S> {
 
     /// The inside of the string at this slot; it has been checked and has escapes.
     fn escaped(self, slot: usize) -> &'a [u8] {
-        let mut close = slot + 1;
-        while self.kinds()[close] == b'\\' {
-            close += 1;
+        &self.text[self.position(slot) + 1..self.position(slot + 1)]
+    }
+
+    /// The key that the string at this slot is; it has been checked and has escapes.
+    #[cold]
+    fn escaped_key<'b>(self, slot: usize, resolved: &'b mut Vec<u8>) -> KeyRef<'b> {
+        escape::resolve(self.escaped(slot), resolved);
+        KeyRef {
+            kind: KeyKind::String,
+            bytes: resolved,
         }
-        &self.text[self.position(slot) + 1..self.position(close)]
     }
 
     /// The first slot of the first line that is not UTF-8, from the line whose first slot is `at`

@@ -3,7 +3,8 @@
 //! Two lines have the same *shape* when their slots are of the same kinds in the same order. All
 //! that the walk concludes from kinds is then true of both. Left to check are the numbers, the
 //! literals, and the names that decide about the path: if each of these still is or is not the
-//! path's step as it was, the value is at the same slot. Lines with escapes have no shape.
+//! path's step as it was, the value is at the same slot. A line with an escape in one of these names has
+//! no shape.
 //!
 //! Bounds: a shape has `1 <= len <= SLOTS_KEPT_MAX` slots, of which the last and no other is a
 //! newline. So while all slots but the last have been found equal, the index goes on, and the
@@ -22,7 +23,7 @@ use crate::record::LineSink;
 const SLOTS_KEPT_MAX: usize = 256;
 
 /// The shapes kept. A stream of more shapes than this, well mixed, is walked.
-const SHAPES: usize = 4;
+const SHAPES: usize = 8;
 
 /// The shapes seen last.
 pub(super) struct Shapes {
@@ -41,8 +42,8 @@ struct Shape {
     names: Vec<Name>,
     /// The numbers and literals.
     scalars: Vec<u16>,
-    /// The value on the path.
-    value: Option<u16>,
+    /// What is on the path.
+    found: Found,
 }
 
 /// A name that decides about the path.
@@ -62,7 +63,7 @@ impl Shapes {
             kinds: Box::new([0; SLOTS_KEPT_MAX]),
             names: Vec::new(),
             scalars: Vec::new(),
-            value: None,
+            found: Found::Nothing,
         });
         Shapes {
             shapes,
@@ -80,6 +81,7 @@ impl Shapes {
         segment: Segment<'_, S>,
         at: usize,
         end: usize,
+        resolved: &mut Vec<u8>,
         sink: &mut impl LineSink,
     ) -> (usize, u64) {
         if !self.shapes[self.recent].fits(segment, at) {
@@ -88,7 +90,7 @@ impl Shapes {
                 None => return (at, 0),
             }
         }
-        self.shapes[self.recent].run(segment, at, end, sink)
+        self.shapes[self.recent].run(segment, at, end, resolved, sink)
     }
 
     /// What there is to learn from `lines` lines from the one whose first slot is `first` on, which
@@ -99,7 +101,10 @@ impl Shapes {
             first,
             lines,
             slots: shape.len,
-            value: shape.value.map(usize::from),
+            value: match shape.found {
+                Found::Scalar(slot) => Some(slot),
+                Found::Nothing | Found::Escaped(_) => None,
+            },
         }
     }
 
@@ -136,9 +141,10 @@ impl Shapes {
             .scalars
             .extend(draft.scalars.iter().map(|&scalar| slot(scalar)));
         shape.kinds[..len].copy_from_slice(&segment.kinds()[draft.first..][..len]);
-        shape.value = match walked.found {
-            Found::Scalar(value) => Some(slot(value)),
-            Found::Nothing | Found::Escaped(_) => None,
+        shape.found = match walked.found {
+            Found::Nothing => Found::Nothing,
+            Found::Scalar(slot) => Found::Scalar(slot - draft.first),
+            Found::Escaped(slot) => Found::Escaped(slot - draft.first),
         };
         shape.len = len;
         self.recent = self.oldest;
@@ -179,14 +185,16 @@ impl Shape {
         segment: Segment<'_, S>,
         mut at: usize,
         end: usize,
+        resolved: &mut Vec<u8>,
         sink: &mut impl LineSink,
     ) -> (usize, u64) {
         let mut lines = 0;
         while self.names_agree(segment, at) && self.scalars_agree(segment, at) {
             let behind = at + self.len;
-            match self.value {
-                Some(slot) => sink.counted(segment.key(at + slot as usize)),
-                None => sink.dropped(Reason::Missing, segment.line(at, behind - 1)),
+            match self.found {
+                Found::Scalar(slot) => sink.counted(segment.key(at + slot)),
+                Found::Escaped(slot) => sink.counted(segment.escaped_key(at + slot, resolved)),
+                Found::Nothing => sink.dropped(Reason::Missing, segment.line(at, behind - 1)),
             }
             lines += 1;
             at = behind;
@@ -202,10 +210,14 @@ impl Shape {
     fn names_agree<S: Simd>(&self, segment: Segment<'_, S>, at: usize) -> bool {
         for name in &self.names {
             let quote = segment.position(at + name.slot as usize);
-            let Some(window) = segment.text[quote + 1..].first_chunk::<32>() else {
-                return false;
+            let text = &segment.text[quote + 1..];
+            let is_step = match text.first_chunk::<32>() {
+                Some(window) => segment.simd.differing32(window, &name.step) & name.mask == 0,
+                None => {
+                    let len = name.mask.count_ones() as usize;
+                    text.starts_with(&name.step[..len])
+                }
             };
-            let is_step = segment.simd.differing32(window, &name.step) & name.mask == 0;
             if is_step != name.is_step {
                 return false;
             }
@@ -269,7 +281,7 @@ impl Notes for Draft {
     }
 
     #[inline(always)]
-    fn escape(&mut self) {
+    fn escaped_name(&mut self) {
         self.is_unusual = true;
     }
 }

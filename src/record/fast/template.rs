@@ -303,6 +303,10 @@ fn tokens<S: Simd>(segment: Segment<'_, S>, first: usize, lesson: Lesson) -> Opt
         let (start, end, is_string) = match kinds[slot] {
             b'"' => {
                 slot += 1;
+                if kinds[slot] != b'"' {
+                    // Escapes fill no gap.
+                    return None;
+                }
                 (position(slot - 1) + 1, position(slot), true)
             }
             b'0' | b't' | b'f' | b'n' => {

@@ -9,7 +9,7 @@
 //! So the walk never passes its line's last slot; each slot it accepts is followed by another,
 //! which ends what the accepted one starts.
 
-use super::escape;
+use super::escape::{self, ESCAPED};
 use super::index::Simd;
 use super::path::Path;
 use super::{BailReason, Segment};
@@ -43,8 +43,8 @@ pub(super) trait Notes {
     fn name(&mut self, slot: usize, level: usize, is_step: bool);
     /// A number or literal starts at this slot.
     fn scalar(&mut self, slot: usize);
-    /// The line has an escape.
-    fn escape(&mut self);
+    /// A name with escapes decides about the path.
+    fn escaped_name(&mut self);
 }
 
 /// Walks the line whose first slot is `first`.
@@ -80,13 +80,9 @@ pub(super) fn line<S: Simd>(
         at += 1;
         match kind {
             b'"' => {
-                let is_escaped = kinds[at] == b'\\';
-                if is_escaped {
-                    notes.escape();
-                    at = escape::check(segment, at)?;
-                }
-                if kinds[at] != b'"' {
-                    return Err(BailReason::String);
+                let is_escaped = kinds[at] != b'"';
+                if is_escaped && kinds[at] != ESCAPED {
+                    return Err(escape::reason(kinds[at]));
                 }
                 at += 1;
                 if is_step && on_path == path.len() {
@@ -188,38 +184,29 @@ fn name<S: Simd>(
     if kinds[at] != b'"' {
         return Err(BailReason::Structure);
     }
-    if kinds[at + 1] == b'\\' {
-        notes.escape();
-        return escaped_name(
-            segment,
-            at,
-            decides.then(|| path.name(on_path - 1)).flatten(),
-        );
+    let is_escaped = kinds[at + 1] != b'"';
+    if is_escaped && kinds[at + 1] != ESCAPED {
+        return Err(escape::reason(kinds[at + 1]));
     }
-    if kinds[at + 1] != b'"' || kinds[at + 2] != b':' {
+    if kinds[at + 2] != b':' {
         return Err(BailReason::Structure);
     }
-    let is_step = decides && path.is_step(segment, on_path - 1, at);
-    if decides {
-        notes.name(at, on_path - 1, is_step);
+    if !decides {
+        return Ok((at + 3, false));
     }
+    let is_step = if is_escaped {
+        notes.escaped_name();
+        is_escaped_step(segment, at, path.name(on_path - 1))
+    } else {
+        let is_step = path.is_step(segment, on_path - 1, at);
+        notes.name(at, on_path - 1, is_step);
+        is_step
+    };
     Ok((at + 3, is_step))
 }
 
-/// [`name`] of a name with an escape; `step` is what it decides about, if anything.
+/// Whether the name at slot `at`, which has escapes, stands for this step's, if that has one.
 #[cold]
-fn escaped_name<S: Simd>(
-    segment: Segment<'_, S>,
-    at: usize,
-    step: Option<&[u8]>,
-) -> Result<(usize, bool), BailReason> {
-    let close = escape::check(segment, at + 1)?;
-    if segment.kinds()[close] != b'"' || segment.kinds()[close + 1] != b':' {
-        return Err(BailReason::Structure);
-    }
-    let name = &segment.text[segment.position(at) + 1..segment.position(close)];
-    Ok((
-        close + 2,
-        step.is_some_and(|step| escape::resolves_to(name, step)),
-    ))
+fn is_escaped_step<S: Simd>(segment: Segment<'_, S>, at: usize, step: Option<&[u8]>) -> bool {
+    step.is_some_and(|step| escape::resolves_to(segment.escaped(at), step))
 }
