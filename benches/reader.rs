@@ -89,6 +89,7 @@ fn reader(bytes: Arc<[u8]>) -> Reader<Tally> {
         downstream: Tally::default(),
         clock: Arc::new(SystemClock),
         every_nanos: 5_000_000_000,
+        first_batch: 1,
         line_bytes_max: LINE_BYTES_MAX,
         send_bytes: CHUNK_BYTES / 2,
         long_connections_max: 0,

@@ -72,6 +72,7 @@ fn marks() -> impl Iterator<Item = Mark> {
         end: at(batch),
         last: false,
         offsets: Arc::default(),
+        files: Arc::default(),
     })
 }
 

@@ -20,6 +20,7 @@ use crate::sample::SampleQueue;
 use crate::shard::{Closed, ShardBatch};
 use crate::sink::{BatchReport, Latency, Rows, Sink, TotalsReport, WindowReport, text};
 use crate::source::{Commit, SourceOffsets};
+use crate::state::{self, BatchChange};
 use crate::thread::ThreadSleeper;
 use crate::totals::{BatchCounts, Totals};
 use crate::window::{ClosedWindow, Windows, trending};
@@ -38,8 +39,10 @@ pub struct Merge {
     pub sleeper: Arc<ThreadSleeper>,
     /// Where results go.
     pub sinks: Vec<Box<dyn Sink>>,
-    /// Those of the sources that want to hear what has been reported, by their number.
-    pub committers: Vec<Option<Box<dyn Commit>>>,
+    /// Who is told of each batch that all sinks have taken.
+    pub reported: Reported,
+    /// The totals of earlier runs, and where their lines went.
+    pub before: (Totals, Ledger),
     /// How many rows a report shows; `None`: all.
     pub top: Option<usize>,
     /// The windows, each reported behind the batch that closes it.
@@ -60,11 +63,21 @@ pub struct Merge {
     pub stop: Stop,
 }
 
+/// Who is told of each batch that all sinks have taken.
+pub enum Reported {
+    /// Those of the sources that want to hear of it, by their number.
+    Sources(Vec<Option<Box<dyn Commit>>>),
+    /// The state, which tells the sources when it is saved.
+    State(state::Sender),
+}
+
 /// What the merge saw in all.
 #[derive(Debug)]
 pub struct MergeReport {
-    /// Where all lines went.
+    /// Where all lines of this run went.
     pub ledger: Ledger,
+    /// Where the lines of this run and of those before it went.
+    pub ledger_in_all: Ledger,
     /// Batches closed.
     pub batches: u64,
     /// Distinct keys, those beyond the limit not among them.
@@ -77,6 +90,8 @@ pub struct MergeReport {
     pub latency: Latency,
     /// Where the sources that can be resumed stood at the end.
     pub offsets: Arc<[SourceOffsets]>,
+    /// How long the disk held up the merge, in nanoseconds.
+    pub state_waited_nanos: u64,
     /// The first thing that went wrong.
     pub failure: Option<Error>,
 }
@@ -85,6 +100,7 @@ pub struct MergeReport {
 #[derive(Default)]
 struct Progress {
     ledger: Ledger,
+    ledger_in_all: Ledger,
     batches: u64,
     counted: Latencies,
     printed: Latencies,
@@ -102,12 +118,16 @@ impl Merge {
         if !self.sinks.iter().any(|sink| sink.wants_rows()) {
             self.top = Some(0);
         }
-        let mut totals = Totals::new(self.shards.len());
-        let mut progress = Progress::default();
+        let (mut totals, ledger) = std::mem::take(&mut self.before);
+        let mut progress = Progress {
+            ledger_in_all: ledger,
+            ..Progress::default()
+        };
         loop {
             let (mark, ledger, counted, batch) = self.next_batch(&mut totals);
             progress.batches += 1;
             progress.ledger += ledger;
+            progress.ledger_in_all += ledger;
             progress.counted.add(&counted);
             if progress.failure.is_none() {
                 let reported = check(&mark, &ledger, &batch).and_then(|()| {
@@ -115,7 +135,7 @@ impl Merge {
                     self.report_windows(&mark, &totals, &batch)
                 });
                 match reported {
-                    Ok(()) => self.commit(&mark),
+                    Ok(()) => self.reported(&mark, &mut totals, &batch, &progress),
                     Err(error) => {
                         // What is on its way is merged to the end, so that nobody waits for ever.
                         self.stop.stop();
@@ -237,11 +257,31 @@ impl Merge {
         })
     }
 
-    /// Tells the sources that all sinks have taken the batch.
-    fn commit(&mut self, mark: &Mark) {
-        for offsets in mark.offsets.iter() {
-            if let Some(committer) = &mut self.committers[offsets.source] {
-                committer.commit(offsets);
+    /// All sinks have taken the batch.
+    fn reported(
+        &mut self,
+        mark: &Mark,
+        totals: &mut Totals,
+        batch: &BatchCounts,
+        progress: &Progress,
+    ) {
+        match &mut self.reported {
+            Reported::Sources(committers) => {
+                for offsets in mark.offsets.iter() {
+                    if let Some(committer) = &mut committers[offsets.source] {
+                        committer.commit(offsets);
+                    }
+                }
+            }
+            Reported::State(sender) => {
+                let change = BatchChange {
+                    mark: mark.clone(),
+                    ledger: progress.ledger_in_all,
+                    overflow: totals.overflow(),
+                    other: totals.other(),
+                    shards: totals.change(batch),
+                };
+                sender.send(change, &self.sleeper);
             }
         }
     }
@@ -255,7 +295,7 @@ impl Merge {
             let (shown, hidden) = totals.total_rows(self.top);
             let report = TotalsReport {
                 end: mark.end,
-                ledger: progress.ledger,
+                ledger: progress.ledger_in_all,
                 totals: Rows {
                     shown: &shown,
                     hidden,
@@ -269,14 +309,20 @@ impl Merge {
                 .try_for_each(|sink| sink.totals(&report));
             progress.failure = result.map_err(Error::Output).err();
         }
+        let state_waited_nanos = match self.reported {
+            Reported::Sources(_) => 0,
+            Reported::State(sender) => sender.finish(&self.sleeper),
+        };
         MergeReport {
             ledger: progress.ledger,
+            ledger_in_all: progress.ledger_in_all,
             batches: progress.batches,
             keys: totals.keys(),
             overflow: totals.overflow(),
             crowded_out: self.windows.crowded_out(),
             latency,
             offsets: Arc::clone(&mark.offsets),
+            state_waited_nanos,
             failure: progress.failure,
         }
     }

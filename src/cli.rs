@@ -14,7 +14,8 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::record::KeyPath;
 use crate::sink::OutputFormat;
-use crate::source::{OnClose, StartAt};
+use crate::source::{OnClose, OnReplaced, StartAt};
+use crate::state;
 use crate::tolerance::Tolerance;
 use crate::window::WindowSpec;
 
@@ -56,7 +57,7 @@ Examples:
 pub enum Command {
     /// Count the records of a source by key.
     #[command(after_long_help = COUNT_EXAMPLES)]
-    Count(CountArgs),
+    Count(Box<CountArgs>),
     /// Show the first raw lines of every batch, and how many came.
     #[command(after_long_help = TAP_EXAMPLES)]
     Tap(TapArgs),
@@ -102,6 +103,7 @@ Examples:
   tallyline count kafka://localhost:9092/orders --by status --from 2026-11-22T15:00:00Z --until-end
   tallyline count tcp://localhost:9998 --by status --window 1m --window 1h/1m
   tallyline count tcp://localhost:9998 --by title --every 10s --window 1h/10m --trending 10
+  tallyline count --follow app.jsonl --by level --state app.db   killed and started again, exact
   tallyline count orders.jsonl --by status --max-malformed 1% --reject-file bad.jsonl
 
 Settings:
@@ -159,6 +161,10 @@ pub struct CountArgs {
     /// Windows over several batches.
     #[command(flatten)]
     pub windows: WindowArgs,
+
+    /// What is kept from run to run.
+    #[command(flatten)]
+    pub state: StateArgs,
 
     /// What is printed.
     #[command(flatten)]
@@ -381,6 +387,24 @@ pub struct BadLineArgs {
     /// The length of the reject file at which it is renamed to FILE.1 and begun anew.
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = size)]
     pub reject_file_bytes: usize,
+}
+
+/// What is kept from run to run.
+#[derive(Args, Clone, Debug)]
+pub struct StateArgs {
+    /// Keep totals and positions in this file (SQLite): the same command goes on where the last run ended,
+    /// however it ended. It is created if it is not there.
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+
+    /// Batches that may wait to be saved; with more the counting waits for the disk.
+    #[arg(long, value_name = "N", default_value_t = state::SENT_MAX, value_parser = number::<usize>(1..=1024))]
+    pub state_lag: usize,
+
+    /// What to do about a file that was counted and has been cut or replaced since. [default: fail, of
+    /// files with --follow: recount]
+    #[arg(long, value_name = "WHAT")]
+    pub on_replaced: Option<OnReplaced>,
 }
 
 /// Certificates and keys of `tls://` and `tls-listen://`, files in PEM format.

@@ -15,9 +15,10 @@ use crate::reject::RejectOptions;
 use crate::sink::SinkOptions;
 use crate::sink::text::grouped;
 use crate::source::{
-    Address, Client, ClientOptions, FileSource, Files, Folder, Follow, Listener, Source,
-    files_named, is_followable,
+    Address, Client, ClientOptions, FileSource, Files, Folder, Follow, KnownFiles, Listener,
+    OnReplaced, Source, files_named, is_followable,
 };
+use crate::state::{Meaning, Saved, SavedPart};
 use crate::window::{self, SLOTS_MAX, WindowSettings};
 
 /// A `Duration` as the pipeline counts time.
@@ -39,6 +40,11 @@ pub fn settings(args: &CountArgs) -> Result<Settings, Error> {
         bytes_max: args.bad.reject_file_bytes as u64,
     });
     settings.fail_fast = args.stream.fail_fast;
+    settings.state_lag = args
+        .state
+        .state
+        .as_ref()
+        .map_or(0, |_| args.state.state_lag);
     settings.windows = windows(&args.windows, settings.every_nanos)?;
     Ok(settings)
 }
@@ -83,6 +89,27 @@ pub fn windows(args: &WindowArgs, every_nanos: u64) -> Result<WindowSettings, Er
             remedy: "growth is from window to window; give one, such as --window 1m".to_owned(),
         }),
         _ => Ok(windows),
+    }
+}
+
+/// What the totals of `tallyline count` mean: a state file goes with no other.
+pub fn meaning(args: &CountArgs) -> Meaning {
+    Meaning::new([
+        ("by".to_owned(), args.by.to_string()),
+        ("max-line".to_owned(), args.stream.max_line.to_string()),
+    ])
+}
+
+/// What the sources find of an earlier run, according to its state.
+pub fn resume(args: &CountArgs, saved: &Saved) -> Resume {
+    let default = match args.stream.follow {
+        true => OnReplaced::Recount,
+        false => OnReplaced::Fail,
+    };
+    let on_replaced = args.state.on_replaced.unwrap_or(default);
+    Resume {
+        files: KnownFiles::new(saved.files.clone(), on_replaced),
+        parts: saved.parts.clone(),
     }
 }
 
@@ -142,6 +169,20 @@ pub enum Whole {
     No,
 }
 
+/// What an earlier run has counted.
+#[derive(Clone, Debug)]
+pub struct Resume {
+    files: KnownFiles,
+    parts: Vec<SavedPart>,
+}
+
+impl Resume {
+    /// How far the parts of a source are counted, by its name.
+    pub fn parts_of<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a SavedPart> {
+        self.parts.iter().filter(move |part| part.source == source)
+    }
+}
+
 /// Opens the sources with these names. Files that stand side by side are one source.
 ///
 /// # Errors
@@ -151,6 +192,7 @@ pub fn open_sources(
     names: &[String],
     stream: &StreamArgs,
     whole: Whole,
+    resume: Option<&Resume>,
 ) -> Result<Vec<Box<dyn Source>>, Error> {
     if names.iter().filter(|name| *name == "-").count() > 1 {
         return Err(Error::Usage(
@@ -178,21 +220,29 @@ pub fn open_sources(
             continue;
         }
         if !files.is_empty() {
-            sources.push(Box::new(Files::new(std::mem::take(&mut files), in_extents)));
+            let mut files = Files::new(std::mem::take(&mut files), in_extents);
+            if let Some(resume) = resume {
+                files = files.with_known(resume.files.clone())?;
+            }
+            sources.push(Box::new(files));
         }
         if !followed.is_empty() {
-            sources.push(Box::new(Follow::new(
-                &std::mem::take(&mut followed),
-                poll_nanos,
-            )?));
+            let mut follow = Follow::new(&std::mem::take(&mut followed), poll_nanos)?;
+            if let Some(resume) = resume {
+                follow = follow.with_known(&resume.files)?;
+            }
+            sources.push(Box::new(follow));
         }
         match name {
             Some(name) if is_folder(name) => {
                 let pattern = stream.pattern.as_deref();
-                let folder = Folder::new(name, pattern, poll_nanos, in_extents)?;
+                let mut folder = Folder::new(name, pattern, poll_nanos, in_extents)?;
+                if let Some(resume) = resume {
+                    folder = folder.with_known(resume.files.clone());
+                }
                 sources.push(Box::new(folder));
             }
-            Some(name) => sources.push(open_stream(name, stream, whole)?),
+            Some(name) => sources.push(open_stream(name, stream, whole, resume)?),
             None => {}
         }
     }
@@ -228,7 +278,12 @@ fn check_flags(names: &[String], stream: &StreamArgs) -> Result<(), Error> {
 }
 
 /// Opens a source that is no plain file.
-fn open_stream(name: &str, stream: &StreamArgs, whole: Whole) -> Result<Box<dyn Source>, Error> {
+fn open_stream(
+    name: &str,
+    stream: &StreamArgs,
+    whole: Whole,
+    resume: Option<&Resume>,
+) -> Result<Box<dyn Source>, Error> {
     if name == "-" {
         return Ok(Box::new(FileSource::stdin()?));
     }
@@ -237,7 +292,7 @@ fn open_stream(name: &str, stream: &StreamArgs, whole: Whole) -> Result<Box<dyn 
         Some(("unix", path)) => connect(name, Address::unix(name, path)?, stream),
         Some(("tcp-listen", address)) => listen(name, &Address::tcp_listen(name, address)?, stream),
         Some(("unix-listen", path)) => listen(name, &Address::unix(name, path)?, stream),
-        Some(("kafka", address)) => kafka(name, address, stream, whole),
+        Some(("kafka", address)) => kafka(name, address, stream, whole, resume),
         Some(("tls", address)) => tls::connect(name, address, stream),
         Some(("tls-listen", address)) => tls::listen(name, address, stream),
         Some((scheme, _)) if is_scheme(scheme) => Err(Error::Usage(format!(
@@ -360,6 +415,7 @@ fn kafka(
     address: &str,
     stream: &StreamArgs,
     whole: Whole,
+    resume: Option<&Resume>,
 ) -> Result<Box<dyn Source>, Error> {
     use crate::source::kafka::{KafkaOptions, KafkaSource, Properties};
 
@@ -376,12 +432,28 @@ fn kafka(
         until_end: kept.until_end,
         properties: Properties::parse(&kept.properties)?,
         connect_wait: stream.connect_wait,
+        counted: resume.map_or_else(Vec::new, |resume| counted(resume, name)),
     };
     Ok(Box::new(KafkaSource::open(name, address, &options)?))
 }
 
+/// The partitions of a topic that were counted, and where to go on in each.
+#[cfg(feature = "kafka")]
+fn counted(resume: &Resume, name: &str) -> Vec<(i32, i64)> {
+    let parts = resume.parts_of(name);
+    parts
+        .filter_map(|part| Some((part.part.parse().ok()?, part.next.parse().ok()?)))
+        .collect()
+}
+
 #[cfg(not(feature = "kafka"))]
-fn kafka(name: &str, _: &str, _: &StreamArgs, _: Whole) -> Result<Box<dyn Source>, Error> {
+fn kafka(
+    name: &str,
+    _: &str,
+    _: &StreamArgs,
+    _: Whole,
+    _: Option<&Resume>,
+) -> Result<Box<dyn Source>, Error> {
     Err(Error::Usage(format!(
         "source {name}: this build leaves Kafka out; build it with --features kafka"
     )))

@@ -59,6 +59,11 @@ impl Segments {
         place.within(&self.closed[place.segment as usize])
     }
 
+    /// The segments behind the first so many.
+    pub fn from(&self, first: usize) -> &[Arc<[u8]>] {
+        &self.closed[first..]
+    }
+
     /// Adds the segments of a closed batch.
     pub fn extend(&mut self, more: impl IntoIterator<Item = Arc<[u8]>>) {
         self.closed.extend(more);
@@ -155,6 +160,18 @@ impl Counts {
         }
         // Nobody wants the sum; but for this the reads would be optimised away.
         std::hint::black_box(sum);
+    }
+
+    /// Takes a key of an earlier run, with no records in the open batch: keys get their ids in the order
+    /// in which they come. `false` if there is no room for it.
+    pub fn restore(&mut self, hash: u64, key: KeyRef<'_>) -> bool {
+        let pair = Pair {
+            hash,
+            key,
+            fold: key.fold(),
+            count: 0,
+        };
+        self.id(&pair).is_some()
     }
 
     /// Closes the batch; `zeros` is an array of zeros that came back from the merge, or empty.

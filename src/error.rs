@@ -33,6 +33,8 @@ pub enum Error {
     System(&'static str, io::Error),
     /// More lines were malformed than the limit allows: the limit, and what there was. Exit status 3.
     Malformed(Tolerance, String),
+    /// The state could not be saved or read. Exit status 1.
+    State(String),
     /// Bad lines that were to be kept were not; everything was counted. Exit status 1.
     Unsaved(String),
     /// The books do not balance: a bug. Exit status 3.
@@ -45,7 +47,11 @@ impl Error {
         match self {
             Error::Usage(_) | Error::Setting { .. } | Error::Settings(_) => 2,
             Error::Output(_) if self.is_closed_pipe() => 0,
-            Error::Source(_) | Error::Output(_) | Error::System(..) | Error::Unsaved(_) => 1,
+            Error::Source(_)
+            | Error::Output(_)
+            | Error::System(..)
+            | Error::State(_)
+            | Error::Unsaved(_) => 1,
             Error::Malformed(..) | Error::Ledger(_) => 3,
         }
     }
@@ -59,9 +65,10 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Usage(message) | Error::Source(message) | Error::Unsaved(message) => {
-                f.write_str(message)
-            }
+            Error::Usage(message)
+            | Error::Source(message)
+            | Error::State(message)
+            | Error::Unsaved(message) => f.write_str(message),
             Error::Setting {
                 name,
                 value,

@@ -30,7 +30,10 @@ pub struct Extent {
     pub name: Arc<str>,
     /// The file.
     pub file: Arc<File>,
-    /// The first byte.
+    /// Where the reading of the file began: a line begins there, whatever stands before. 0, unless an earlier
+    /// run has counted what stands before.
+    pub begin: u64,
+    /// The first byte; `begin <= start`.
     pub start: u64,
     /// Behind the last byte; `start < end <= file_end`.
     pub end: u64,
@@ -84,7 +87,7 @@ pub fn read(
         || extent.end > BYTE_ORDER_MARK.len() as u64
         || extent.end == extent.file_end;
     assert!(is_mark_whole, "a first extent of {} bytes", extent.end);
-    let mut front = if extent.start == 0 {
+    let mut front = if extent.start == extent.begin {
         Front::Line
     } else {
         Front::Foreign
@@ -95,7 +98,7 @@ pub fn read(
         from: 0,
         to: 0,
         // The byte before the extent tells whether a line begins with it.
-        read_to: extent.start.saturating_sub(1),
+        read_to: extent.start - u64::from(front == Front::Foreign),
     };
     loop {
         let is_file_begin = window.read_to == 0;
@@ -296,6 +299,7 @@ mod tests {
             let extent = Extent {
                 name: "f".into(),
                 file,
+                begin: 0,
                 start,
                 end,
                 file_end,
@@ -323,6 +327,7 @@ mod tests {
         let extent = Extent {
             name: "f".into(),
             file,
+            begin: 0,
             start: 0,
             end: 10,
             file_end: 10,

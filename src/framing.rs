@@ -147,6 +147,11 @@ impl Framer {
         self.held = count;
     }
 
+    /// What comes next is not the beginning of its stream: a byte order mark there is part of a line.
+    pub fn begin_within(&mut self) {
+        self.at_start = false;
+    }
+
     /// Whether bytes are held.
     pub fn is_holding(&self) -> bool {
         self.held > 0

@@ -10,7 +10,7 @@ use crossbeam_queue::ArrayQueue;
 
 use crate::chunk::Chunk;
 use crate::clock::Timestamp;
-use crate::source::SourceOffsets;
+use crate::source::{FileOffset, SourceOffsets};
 use crate::thread::ThreadSleeper;
 
 /// The boundary of a batch, on its way behind the batch's last line.
@@ -26,6 +26,8 @@ pub struct Mark {
     pub last: bool,
     /// Where each source that can be resumed stands behind the batch.
     pub offsets: Arc<[SourceOffsets]>,
+    /// How far the files have come that were read since the mark before.
+    pub files: Arc<[FileOffset]>,
 }
 
 /// What goes down a lane.

@@ -89,6 +89,7 @@ pub mod sample;
 pub mod tolerance;
 pub mod reject;
 pub mod sink;
+pub mod state;
 pub mod summary;
 pub mod progress;
 // The slow and simple counter that the stages are held to.

@@ -5,9 +5,10 @@
 //! returns; then the threads are joined and the [`Summary`] is drawn up.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use crate::bad::BadLines;
-use crate::batch::Merge;
+use crate::batch::{Merge, Reported};
 use crate::block::{ENTRIES_MAX, KEY_BYTES_MAX};
 use crate::budget::KeyBudget;
 use crate::chunk::Pool;
@@ -19,6 +20,7 @@ use crate::framing::HEADS_BYTES_MAX;
 use crate::hash::KeyHasher;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
+use crate::ledger::Ledger;
 use crate::parser::Parser;
 use crate::pipe::{BLOCKS_MAX, PipeReceiver, PipeSender, pipe};
 use crate::reader::{Reader, ReaderParts, ReaderPoll, Stop};
@@ -27,10 +29,12 @@ use crate::reject::{self, RejectFile, RejectOptions, Rejected};
 use crate::sample::{self, Sampler};
 use crate::shard::{Closed, Shard};
 use crate::sink::Sink;
-use crate::source::{Source, Streams};
+use crate::source::{Commit, Source, Streams};
+use crate::state::{self, Saver, State};
 use crate::summary::Summary;
 use crate::thread::{ThreadSleeper, spawn};
 use crate::tolerance::{Tolerance, Watch};
+use crate::totals::Totals;
 use crate::window::{WindowSettings, Windows};
 
 /// Chunks that one lane holds at the most: enough that a parser never waits for the reader to wake,
@@ -70,6 +74,8 @@ pub struct Settings {
     pub stats: bool,
     /// Whether the first source that fails ends the run.
     pub fail_fast: bool,
+    /// Batches that may wait to be saved; 0: there is no state.
+    pub state_lag: usize,
 }
 
 impl Settings {
@@ -95,6 +101,7 @@ impl Settings {
             },
             stats: false,
             fail_fast: false,
+            state_lag: 0,
         }
     }
 
@@ -153,12 +160,20 @@ impl Settings {
         let buffers = heads + tails + blocks + parsers + rejects;
         let fixed = self.pool_bytes + streams.own_bytes + buffers + PROGRAM_BYTES;
         let windows = self.windows.bytes_max(self.every_nanos, self.shards);
-        fixed as u64 + windows + self.keys_max * (key_bytes + self.key_bytes())
+        let state = match self.state_lag {
+            0 => 0,
+            _ => state::CACHE_BYTES,
+        };
+        fixed as u64 + windows + state + self.keys_max * (key_bytes + self.key_bytes())
     }
 
     /// What a live key costs beside its bytes, in bytes.
     pub fn key_bytes(&self) -> u64 {
-        KEY_BYTES + self.windows.key_bytes()
+        let state = match self.state_lag {
+            0 => 0,
+            lag => state::KEY_BYTES + lag as u64 * state::CHANGE_BYTES,
+        };
+        KEY_BYTES + self.windows.key_bytes() + state
     }
 }
 
@@ -195,6 +210,7 @@ pub struct Pipeline {
     clock: Arc<dyn Clock>,
     poll: ReaderPoll,
     reject: Option<RejectFile>,
+    state: Option<State>,
 }
 
 impl Pipeline {
@@ -225,7 +241,14 @@ impl Pipeline {
             clock,
             poll,
             reject,
+            state: None,
         })
+    }
+
+    /// Goes on with what is in `state`, and saves each batch there.
+    pub fn with_state(mut self, state: State) -> Pipeline {
+        self.state = Some(state);
+        self
     }
 
     /// Stops the reading; what was received is still counted and reported.
@@ -239,7 +262,7 @@ impl Pipeline {
     /// The summary comes with the error, if any: what was counted before a source failed stands.
     ///
     /// # Errors
-    /// If the system refuses a thread; nothing has been read then.
+    /// If the system refuses a thread, or the state cannot be used; nothing has been read then.
     pub fn run(mut self) -> Result<(Summary, Result<(), Error>), Error> {
         let Settings {
             parsers,
@@ -259,14 +282,40 @@ impl Pipeline {
         let pool = Pool::new(chunk_bytes, pool_bytes);
         let samples = sample::queue();
         let committers = self.sources.iter_mut().map(|source| source.committer());
+        let committers = committers.collect();
+        let hasher = KeyHasher::with_seed(fastrand::u64(..));
+        let budget = Arc::new(KeyBudget::new(self.settings.keys_max));
+        let counts = (0..shards).map(|_| Counts::new(Arc::clone(&budget)));
+        let mut counts: Vec<Counts> = counts.collect();
+        let merge_sleeper: Arc<ThreadSleeper> = Arc::default();
+        let names: Vec<&str> = self.sources.iter().map(|source| source.name()).collect();
+        let begin = match self.state {
+            None => Begin::anew(shards, committers),
+            Some(state) => {
+                let restored = state::restore(&state, &hasher, &mut counts)?;
+                let (batch, ledger) = (state.saved().batch, state.saved().ledger);
+                let now = self.clock.now();
+                let saver = Saver::new(state, restored.rows, &names.join(", "), now)?;
+                let lag = self.settings.state_lag.max(1);
+                let (sender, stage) =
+                    state::connect(saver, lag, &merge_sleeper, committers, &self.clock);
+                Begin {
+                    before: (restored.totals, ledger),
+                    first_batch: batch + 1,
+                    reported: Reported::State(sender),
+                    saving: Some(start("state".to_owned(), None, move || stage.run())?),
+                }
+            }
+        };
         let merge = Merge {
-            committers: committers.collect(),
+            reported: begin.reported,
+            before: begin.before,
             shards: closed
                 .iter()
                 .cloned()
                 .zip(sleepers.iter().cloned())
                 .collect(),
-            sleeper: Arc::default(),
+            sleeper: merge_sleeper,
             sinks: self.sinks,
             top: self.settings.top,
             windows: Windows::new(&self.settings.windows, self.settings.every_nanos),
@@ -280,13 +329,12 @@ impl Pipeline {
         };
 
         let (senders, receivers) = connect(&lanes, &sleepers);
-        let budget = Arc::new(KeyBudget::new(self.settings.keys_max));
         let mut threads = Vec::new();
-        for (number, pipes) in receivers.into_iter().enumerate() {
+        for ((number, pipes), counts) in receivers.into_iter().enumerate().zip(counts) {
             let shard = Shard {
                 pipes,
                 sleeper: Arc::clone(&sleepers[number]),
-                counts: Counts::new(Arc::clone(&budget)),
+                counts,
                 closed: Arc::clone(&closed[number]),
                 merge: Arc::clone(&merge.sleeper),
                 clock: Arc::clone(&self.clock),
@@ -310,7 +358,6 @@ impl Pipeline {
             writer = Some(start("rejects".to_owned(), None, move || receiver.run())?);
         }
         let mut rejecters = rejecters.into_iter();
-        let hasher = KeyHasher::with_seed(fastrand::u64(..));
         for (number, pipes) in senders.into_iter().enumerate() {
             let parser = Parser {
                 lane: Arc::clone(&lanes[number]),
@@ -338,6 +385,7 @@ impl Pipeline {
                 downstream: Lanes::new(lanes, chunks_max),
                 clock: self.clock,
                 every_nanos: self.settings.every_nanos,
+                first_batch: begin.first_batch,
                 line_bytes_max: self.settings.line_bytes_max,
                 send_bytes: chunk_bytes / 2,
                 long_connections_max,
@@ -356,6 +404,11 @@ impl Pipeline {
         let read = reader
             .join()
             .expect("a thread that panics ends the program");
+        let saved = begin.saving.map_or(Ok(()), |saving| {
+            saving
+                .join()
+                .expect("a thread that panics ends the program")
+        });
         let rejected = writer.map(|writer| {
             writer
                 .join()
@@ -368,9 +421,12 @@ impl Pipeline {
             Some(Error::Malformed(watch.tolerance(), verdict))
         });
         let unsaved = unsaved.map(|error| unsaved_lines(&self.settings, rejected, &error));
-        let failure = merged.failure.or(exceeded).or(read.failure).or(unsaved);
+        let failure = merged.failure.or(exceeded).or(saved.err());
+        let failure = failure.or(read.failure).or(unsaved);
         let summary = Summary {
             ledger: merged.ledger,
+            lines_in_all: merged.ledger_in_all.lines,
+            state_waited_ns: merged.state_waited_nanos,
             bytes: read.bytes,
             duration_ns: clock.now().nanos_since(read.start),
             paused_ns: read.paused_nanos,
@@ -388,6 +444,27 @@ impl Pipeline {
             },
         };
         Ok((summary, failure.map_or(Ok(()), Err)))
+    }
+}
+
+/// With what a run begins.
+struct Begin {
+    before: (Totals, Ledger),
+    first_batch: u64,
+    reported: Reported,
+    /// The thread that saves.
+    saving: Option<JoinHandle<Result<(), Error>>>,
+}
+
+impl Begin {
+    /// Nothing was counted before, and nothing is saved.
+    fn anew(shards: usize, committers: Vec<Option<Box<dyn Commit>>>) -> Begin {
+        Begin {
+            before: (Totals::new(shards), Ledger::default()),
+            first_batch: 1,
+            reported: Reported::Sources(committers),
+            saving: None,
+        }
     }
 }
 
@@ -440,6 +517,6 @@ fn start<T: Send + 'static>(
     name: String,
     core: Option<core_affinity::CoreId>,
     body: impl FnOnce() -> T + Send + 'static,
-) -> Result<std::thread::JoinHandle<T>, Error> {
+) -> Result<JoinHandle<T>, Error> {
     spawn(name, core, body).map_err(|error| Error::System("start a thread", error))
 }

@@ -33,7 +33,7 @@ use crate::error::{Error, reason};
 use crate::extent::Extent;
 use crate::framers::{Framers, Place, StreamId, Turn};
 use crate::lane::Mark;
-use crate::source::{Read, Source, SourceOffsets};
+use crate::source::{FileOffset, Read, Source, SourceOffsets};
 use poll::WAKER;
 use slots::Slots;
 
@@ -95,6 +95,8 @@ pub struct ReaderParts<D> {
     pub clock: Arc<dyn Clock>,
     /// The batch interval in nanoseconds, not 0.
     pub every_nanos: u64,
+    /// The number of the first batch.
+    pub first_batch: u64,
     /// The longest line in bytes.
     pub line_bytes_max: usize,
     /// Sends are held back until this many bytes of lines, unless somebody is idle.
@@ -112,6 +114,8 @@ pub struct Reader<D> {
     framers: Framers,
     /// Connections that wait until a chunk can be had for the long line they are in.
     held_up: VecDeque<StreamId>,
+    /// Whose extent is in hand, not sent yet: it belongs to no batch so far.
+    in_hand: Option<StreamId>,
     pool: Pool,
     downstream: D,
     clock: Arc<dyn Clock>,
@@ -147,6 +151,7 @@ impl<D: Downstream> Reader<D> {
             slots: Slots::new(parts.sources),
             framers,
             held_up: VecDeque::new(),
+            in_hand: None,
             pool,
             downstream: parts.downstream,
             every_nanos: parts.every_nanos,
@@ -154,7 +159,7 @@ impl<D: Downstream> Reader<D> {
             fail_fast: parts.fail_fast,
             poll,
             events: Events::with_capacity(256),
-            batch: 1,
+            batch: parts.first_batch,
             start: now,
             boundary: next_boundary(now, parts.every_nanos),
             report: ReaderReport {
@@ -257,6 +262,7 @@ impl<D: Downstream> Reader<D> {
                     framer.finish();
                 }
             }
+            Read::Within => self.framers.at(place).begin_within(),
             Read::Full => {
                 if self.framers.at(place).has_lines() {
                     self.send(place)?;
@@ -408,7 +414,9 @@ impl<D: Downstream> Reader<D> {
     ) -> io::Result<()> {
         self.wait(|reader| reader.downstream.has_room().then_some(()))?;
         let now = self.clock.now();
+        self.in_hand = Some(id);
         self.close_due_batches(now)?;
+        self.in_hand = None;
         self.wait(|reader| reader.downstream.has_room().then_some(()))?;
         self.report.bytes += extent.end - extent.start;
         chunk.received = now;
@@ -451,6 +459,7 @@ impl<D: Downstream> Reader<D> {
             end,
             last,
             offsets: self.offsets(),
+            files: self.files(),
         };
         self.wait_for_room(|reader| reader.downstream.mark(&mark).then_some(()))?;
         self.batch += 1;
@@ -462,8 +471,9 @@ impl<D: Downstream> Reader<D> {
     fn offsets(&mut self) -> Arc<[SourceOffsets]> {
         let ids = 0..self.slots.sources();
         let offsets = ids.filter_map(|id| {
+            let is_held = self.framers.is_holding(id);
             let source = self.slots.source(id);
-            let parts = source.offsets(self.framers.is_holding(id));
+            let parts = source.offsets(is_held);
             (!parts.is_empty()).then(|| SourceOffsets {
                 source: id,
                 name: source.name().into(),
@@ -471,6 +481,16 @@ impl<D: Downstream> Reader<D> {
             })
         });
         offsets.collect()
+    }
+
+    /// How far the files have come that were read since the last mark.
+    fn files(&mut self) -> Arc<[FileOffset]> {
+        let ids = 0..self.slots.sources();
+        let files = ids.flat_map(|id| {
+            let is_held = self.framers.is_holding(id) || self.in_hand == Some(id);
+            self.slots.source(id).files(is_held)
+        });
+        files.collect()
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -16,6 +16,10 @@ use crate::source::SourceOffsets;
 pub struct Summary {
     /// Where all lines went.
     pub ledger: Ledger,
+    /// Lines of this run and, with a state, of those before it.
+    pub lines_in_all: u64,
+    /// How long the saving of the state held up the counting, in nanoseconds.
+    pub state_waited_ns: u64,
     /// Bytes read.
     pub bytes: u64,
     /// From the start of reading to the last line's count, in nanoseconds.
@@ -103,6 +107,14 @@ impl Summary {
             let what = "unfinished lines of streams that broke off, not counted above";
             lines.push(("torn", grouped(self.torn_lines), what.to_owned()));
         }
+        if self.lines_in_all > ledger.lines {
+            let what = "lines since the start of the state";
+            lines.push(("in all", grouped(self.lines_in_all), what.to_owned()));
+        }
+        if self.state_waited_ns > 0 {
+            let what = "the counting waited for the state to be saved";
+            lines.push(("saving", duration(self.state_waited_ns), what.to_owned()));
+        }
         if self.paused_ns > 0 {
             let part = share(self.paused_ns, self.duration_ns);
             lines.push((
@@ -162,6 +174,7 @@ mod tests {
                 counted: 10_000_000,
                 ..Ledger::default()
             },
+            lines_in_all: 10_000_000,
             bytes: 715_000_000,
             duration_ns: 1_240_000_000,
             batches: 1,
@@ -185,6 +198,8 @@ counted    10,000,000  100 %
     fn what_went_wrong_is_named() {
         let summary = Summary {
             ledger: testing::LEDGER,
+            lines_in_all: 5_000,
+            state_waited_ns: 1_500_000_000,
             bytes: 71_000,
             duration_ns: 200_000_000_000,
             paused_ns: 50_000_000_000,
@@ -214,6 +229,8 @@ crowded             9  records under _other in windows, for want of --window-byt
 rejected            6  bad lines in the reject file
 unsaved             1  bad lines that the reject file lacks
 torn                2  unfinished lines of streams that broke off, not counted above
+in all          5,000  lines since the start of the state
+saving         1.50 s  the counting waited for the state to be saved
 paused           50 s  25.0 % of the time, by backpressure
 latency    receive to counted   p50 120 µs  p99 1.50 ms  p99.9 2 ms  max 3 ms
            boundary to printed  –

@@ -12,6 +12,7 @@ use std::collections::BinaryHeap;
 use crate::counts::{ClosedCounts, KeyPlace, OTHER, Segments};
 use crate::key::KeyRef;
 use crate::sink::{Hidden, Row};
+use crate::state::ShardChange;
 use crate::window::Sums;
 
 #[derive(Debug, Default)]
@@ -21,10 +22,12 @@ struct ShardTotals {
     places: Vec<KeyPlace>,
     /// By id; as many as places.
     totals: Vec<u64>,
+    /// Segments and places that the state knows of.
+    told: (usize, usize),
 }
 
 /// Totals of all keys of all shards.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Totals {
     shards: Vec<ShardTotals>,
     overflow: u64,
@@ -48,6 +51,45 @@ impl Totals {
             overflow: 0,
             other: 0,
         }
+    }
+
+    /// Keys of an earlier run, as the shards have taken and closed them, with their totals by id.
+    ///
+    /// # Panics
+    /// If there are not as many totals as keys.
+    pub fn restored(
+        closed: Vec<ClosedCounts>,
+        totals: Vec<Vec<u64>>,
+        overflow: u64,
+        other: u64,
+    ) -> Totals {
+        let mut restored = Totals::new(totals.len());
+        restored.add(closed);
+        for (shard, totals) in restored.shards.iter_mut().zip(totals) {
+            assert_eq!(shard.totals.len(), totals.len(), "a total for each key");
+            shard.totals = totals;
+            shard.told = (0, shard.places.len());
+        }
+        (restored.overflow, restored.other) = (overflow, other);
+        restored
+    }
+
+    /// What a batch that was just added has changed, shard by shard, for the state.
+    pub fn change(&mut self, batch: &BatchCounts) -> Vec<ShardChange> {
+        let shards = self.shards.iter_mut().zip(&batch.shards);
+        let change = |(shard, counts): (&mut ShardTotals, &Vec<u64>)| {
+            let changed = counts.iter().enumerate().filter(|&(_, &count)| count > 0);
+            let change = ShardChange {
+                new_keys: shard.places[shard.told.1..].to_vec(),
+                new_segments: shard.segments.from(shard.told.0).to_vec(),
+                totals: changed
+                    .map(|(id, _)| (id as u32, shard.totals[id]))
+                    .collect(),
+            };
+            shard.told = (shard.told.0 + change.new_segments.len(), shard.places.len());
+            change
+        };
+        shards.map(change).collect()
     }
 
     /// Adds what the shards closed, one after the other in their order.
@@ -83,6 +125,11 @@ impl Totals {
         let shards = self.shards.iter();
         let places: u64 = shards.map(|shard| shard.places.len() as u64).sum();
         places + u64::from(self.other > 0)
+    }
+
+    /// Records whose key is [`OTHER`] itself.
+    pub fn other(&self) -> u64 {
+        self.other
     }
 
     /// Records beyond the key limit.

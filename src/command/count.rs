@@ -12,10 +12,18 @@ use crate::pipeline::{Pipeline, Settings};
 use crate::progress::{Aside, Painter, Track};
 use crate::sink::{Sink, text};
 use crate::source::{Source, Streams};
+use crate::state::State;
 
 pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
     let settings = config::settings(args)?;
-    let sources = config::open_sources(&args.sources, &args.stream, Whole::Yes)?;
+    let state = args.state.state.as_deref();
+    let state = state
+        .map(|path| State::open(path, &config::meaning(args)))
+        .transpose()?;
+    let resume = state
+        .as_ref()
+        .map(|state| config::resume(args, state.saved()));
+    let sources = config::open_sources(&args.sources, &args.stream, Whole::Yes, resume.as_ref())?;
     if let Some(reject) = &settings.reject {
         for source in &args.sources {
             config::check_reject_file(reject, source)?;
@@ -25,7 +33,7 @@ pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
         io::stdout(),
         config::sink_options(&args.output, &args.windows),
     );
-    count(settings, sources, sink, voice)
+    count(settings, sources, sink, state, voice)
 }
 
 /// Runs a pipeline on the system's clock until its sources are over or a signal drains it.
@@ -33,6 +41,7 @@ pub(super) fn count(
     settings: Settings,
     sources: Vec<Box<dyn Source>>,
     sink: Box<dyn Sink>,
+    state: Option<State>,
     voice: Voice,
 ) -> Result<(), Error> {
     let streams = Streams::of(&sources);
@@ -54,7 +63,10 @@ pub(super) fn count(
     let tracks = tracks.filter(|_| !voice.quiet && io::stderr().is_terminal());
     let clock = Arc::new(SystemClock);
     let sink = Box::new(Aside(sink));
-    let pipeline = Pipeline::new(settings, sources, vec![sink], clock.clone())?;
+    let mut pipeline = Pipeline::new(settings, sources, vec![sink], clock.clone())?;
+    if let Some(state) = state {
+        pipeline = pipeline.with_state(state);
+    }
     drain_on_signals(pipeline.stop())?;
     say(voice, &listening);
     let painter = tracks

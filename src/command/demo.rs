@@ -58,7 +58,7 @@ pub(super) fn run(args: &DemoArgs, voice: Voice) -> Result<(), Error> {
         io::stdout(),
         config::sink_options(&args.output, &args.windows),
     );
-    let result = count::count(settings, vec![Box::new(source)], sink, voice);
+    let result = count::count(settings, vec![Box::new(source)], sink, None, voice);
 
     // The connection is closed by now: the server notices at its next record.
     stop.store(true, Ordering::Relaxed);

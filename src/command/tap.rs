@@ -27,7 +27,7 @@ const RULE: &str = "-------------------------------------------";
 
 pub(super) fn run(args: &TapArgs, voice: Voice) -> Result<(), Error> {
     let names = std::slice::from_ref(&args.source);
-    let sources = config::open_sources(names, &args.stream, Whole::No)?;
+    let sources = config::open_sources(names, &args.stream, Whole::No, None)?;
     let poll = ReaderPoll::new().map_err(|error| Error::System("open a poll", error))?;
     let stop = poll.stop();
     drain_on_signals(stop.clone())?;
@@ -50,6 +50,7 @@ pub(super) fn run(args: &TapArgs, voice: Voice) -> Result<(), Error> {
             downstream: tap,
             clock: Arc::new(SystemClock) as Arc<dyn Clock>,
             every_nanos: config::nanos(args.stream.every),
+            first_batch: 1,
             line_bytes_max,
             send_bytes: CHUNK_BYTES / 2,
             long_connections_max: LONG_CONNECTIONS_MAX,

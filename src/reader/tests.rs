@@ -110,6 +110,7 @@ fn reader(
         downstream: Batches::default(),
         clock,
         every_nanos: 10_000_000,
+        first_batch: 1,
         line_bytes_max: 32,
         send_bytes: 64,
         long_connections_max,

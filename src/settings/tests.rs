@@ -32,7 +32,7 @@ fn count(flags: &[&str], variables: &[(&str, &str)], text: &str) -> Result<Count
     let short = |line: String| line.replace(path, "job.toml");
     match resolve_with(&args, variables) {
         Ok(resolved) => match resolved.cli.command {
-            Command::Count(args) => Ok(args),
+            Command::Count(args) => Ok(*args),
             other => panic!("{other:?}"),
         },
         Err(lines) => Err(lines.into_iter().map(short).collect()),
@@ -186,8 +186,8 @@ fn settings_that_exclude_each_other_yield_to_the_higher() {
 /// A flag that is added must be settable in a file and in the environment; here all are.
 #[test]
 fn every_flag_can_be_set_in_a_file_and_in_the_environment() {
-    const SAMPLES: [&str; 9] = [
-        "1", "1s", "auto", "all", "1%", "table", "a=b", "exit", "earliest",
+    const SAMPLES: [&str; 10] = [
+        "1", "1s", "auto", "all", "1%", "table", "a=b", "exit", "earliest", "fail",
     ];
     let table = Table::new();
     assert!(table.settings().len() > 15);

@@ -9,11 +9,12 @@
 //! each read, as its descriptor is shared with other programs and so is left blocking.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::sync::Arc;
 
+use memchr::memrchr;
 use mio::Interest;
 use mio::unix::SourceFd;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -23,6 +24,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, reason};
 use crate::extent::Extent;
 use crate::source::archive::{self, Decoded, Decoder, Format, HEAD_BYTES, Sniffed, sniff};
+use crate::source::kept::{FileOffset, FileStage};
 use crate::source::{Read, Readiness, Source};
 
 /// What a pipe is asked to hold, so that fewer system calls move more bytes.
@@ -42,6 +44,43 @@ pub struct FileSource {
     way: Way,
     /// Bytes that were read to see whether this is an archive, and not handed on yet.
     head: Vec<u8>,
+    /// Where it was begun; asked for only if somebody wants to know how far it has come.
+    kept: Option<FileOffset>,
+    progress: Progress,
+}
+
+/// How far a file has come that can be read again, in bytes; of an archive, decompressed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// Everything before it was handed on.
+    handed: u64,
+    /// The lines that begin before it were handed on; `whole <= handed`.
+    whole: u64,
+    /// The same before the last read.
+    whole_before: u64,
+    /// What was counted before must be passed over still: so many bytes.
+    skip: u64,
+    /// It is to be said that the stream does not begin with what comes next.
+    is_within: bool,
+    is_done: bool,
+}
+
+impl Progress {
+    /// Takes note of bytes that are handed on.
+    fn hand_on(&mut self, bytes: &[u8]) {
+        self.whole_before = self.whole;
+        if let Some(last) = memrchr(b'\n', bytes) {
+            self.whole = self.handed + last as u64 + 1;
+        }
+        self.handed += bytes.len() as u64;
+    }
+
+    /// The end has come in good order: what was handed on is whole.
+    fn end(&mut self) {
+        self.whole = self.handed;
+        self.whole_before = self.whole;
+        self.is_done = true;
+    }
 }
 
 /// How the bytes come.
@@ -63,7 +102,8 @@ enum Way {
 struct Extents {
     name: Arc<str>,
     file: Arc<File>,
-    /// `next <= file_end`
+    begin: u64,
+    /// `begin <= next <= file_end`
     next: u64,
     file_end: u64,
 }
@@ -75,6 +115,7 @@ impl Extents {
         (start < self.next).then(|| Extent {
             name: Arc::clone(&self.name),
             file: Arc::clone(&self.file),
+            begin: self.begin,
             start,
             end: self.next,
             file_end: self.file_end,
@@ -127,11 +168,60 @@ impl FileSource {
             self.way = Way::Extents(Extents {
                 name: self.name.as_str().into(),
                 file: Arc::clone(&self.file),
-                next: 0,
+                begin: self.progress.handed.min(file_end),
+                next: self.progress.handed.min(file_end),
                 file_end,
             });
         }
         Ok(self)
+    }
+
+    /// Goes on where this file was left, and tells from now on how far it has come.
+    pub(super) fn going_on(mut self, from: FileOffset) -> FileSource {
+        let offset = from.offset;
+        self.progress = Progress {
+            handed: offset,
+            whole: offset,
+            whole_before: offset,
+            skip: offset,
+            is_within: offset > 0,
+            is_done: false,
+        };
+        self.kept = Some(from);
+        self
+    }
+
+    /// How far it has come, without what the last read brought if that `is_held`; `None` if nobody
+    /// wants to know, or it cannot be read again.
+    pub(super) fn file_offset(&self, is_held: bool) -> Option<FileOffset> {
+        let kept = self.kept.clone().filter(|_| !self.may_wait)?;
+        let Progress {
+            whole,
+            whole_before,
+            is_done,
+            ..
+        } = self.progress;
+        let offset = if is_held { whole_before } else { whole };
+        // What is between the end of an extent and the end of its last line is counted with it.
+        let is_cut = match &self.way {
+            Way::Extents(extents) => offset > extents.begin && offset < extents.file_end,
+            _ => false,
+        };
+        Some(FileOffset {
+            offset,
+            is_cut,
+            stage: if is_done {
+                FileStage::Done
+            } else {
+                FileStage::Open
+            },
+            ..kept
+        })
+    }
+
+    /// The open file.
+    pub(super) fn file(&self) -> &File {
+        &self.file
     }
 
     /// A file that is open already, called `name`.
@@ -156,6 +246,8 @@ impl FileSource {
             may_wait,
             way: Way::Unknown,
             head: Vec::new(),
+            kept: None,
+            progress: Progress::default(),
         })
     }
 
@@ -174,7 +266,7 @@ impl FileSource {
     fn find_way(&mut self, readiness: &Readiness<'_>) -> io::Result<Option<Way>> {
         loop {
             match sniff(&self.head) {
-                Sniffed::Plain => return Ok(Some(Way::Plain)),
+                Sniffed::Plain => return self.plain().map(Some),
                 Sniffed::Archive(format) => return self.decompress(format, readiness).map(Some),
                 Sniffed::Unclear => {}
             }
@@ -182,7 +274,7 @@ impl FileSource {
             let wanted = HEAD_BYTES - self.head.len();
             match self.read_some(&mut bytes[..wanted])? {
                 None => return Ok(None),
-                Some(0) => return Ok(Some(Way::Plain)),
+                Some(0) => return self.plain().map(Some),
                 Some(count) => self.head.extend_from_slice(&bytes[..count]),
             }
         }
@@ -199,23 +291,38 @@ impl FileSource {
         Decoder::start(format, &head, file, self.may_wait, waker).map(Way::Archive)
     }
 
+    /// The bytes are what they seem; those that were counted before are passed over.
+    fn plain(&mut self) -> io::Result<Way> {
+        if self.progress.skip > 0 {
+            self.head.clear();
+            (&*self.file).seek(SeekFrom::Start(self.progress.skip))?;
+            self.progress.skip = 0;
+        }
+        Ok(Way::Plain)
+    }
+
     /// Reads bytes that are what they seem.
     fn read_plain(&mut self, space: &mut [u8]) -> Read {
         if !self.head.is_empty() {
             let count = self.head.len().min(space.len());
             space[..count].copy_from_slice(&self.head[..count]);
             self.head.drain(..count);
+            self.progress.hand_on(&space[..count]);
             return Read::Bytes(count);
         }
         match self.read_some(space) {
             Ok(Some(0)) => self.stream_end(),
-            Ok(Some(count)) => Read::Bytes(count),
+            Ok(Some(count)) => {
+                self.progress.hand_on(&space[..count]);
+                Read::Bytes(count)
+            }
             Ok(None) => Read::Nothing,
             Err(error) => Read::Failed(failed(&self.name, "read", &error)),
         }
     }
 
     fn stream_end(&mut self) -> Read {
+        self.progress.end();
         self.way = Way::Over;
         Read::StreamEnd { torn: false }
     }
@@ -275,6 +382,9 @@ impl Source for FileSource {
     fn read(&mut self, space: &mut [u8], readiness: &Readiness<'_>, _: Timestamp) -> Read {
         loop {
             match &mut self.way {
+                Way::Plain | Way::Archive(_) if std::mem::take(&mut self.progress.is_within) => {
+                    return Read::Within;
+                }
                 Way::Unknown => match self.find_way(readiness) {
                     Ok(Some(way)) => self.way = way,
                     Ok(None) => return Read::Nothing,
@@ -282,11 +392,25 @@ impl Source for FileSource {
                 },
                 Way::Plain => return self.read_plain(space),
                 Way::Extents(extents) => {
-                    let extent = extents.next();
-                    return extent.map_or_else(|| self.stream_end(), Read::Extent);
+                    let Some(extent) = extents.next() else {
+                        return self.stream_end();
+                    };
+                    self.progress.whole_before = self.progress.whole;
+                    (self.progress.handed, self.progress.whole) = (extent.end, extent.end);
+                    return Read::Extent(extent);
                 }
                 Way::Archive(decoder) => match decoder.read(space) {
-                    Decoded::Bytes(count) => return Read::Bytes(count),
+                    Decoded::Bytes(count) => {
+                        let skipped = self.progress.skip.min(count as u64);
+                        self.progress.skip -= skipped;
+                        let rest = skipped as usize..count;
+                        if !rest.is_empty() {
+                            let count = rest.len();
+                            space.copy_within(rest, 0);
+                            self.progress.hand_on(&space[..count]);
+                            return Read::Bytes(count);
+                        }
+                    }
                     Decoded::Nothing => return Read::Nothing,
                     Decoded::End(Ok(())) => return self.stream_end(),
                     Decoded::End(Err(error)) => {

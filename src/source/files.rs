@@ -7,8 +7,11 @@
 //! Every file is read to the end as it stands when its turn comes, and can be read again: a crash loses
 //! nothing that a second run would not find. One that cannot be read, though it could when the run
 //! began, does not keep the others from being counted; the run then ends with its error.
+//!
+//! With a state file each is read on from where an earlier run left it, and nothing is counted twice
+//! ([`kept`](super::kept)).
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +21,9 @@ use std::vec;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::progress::Track;
-use crate::source::{FileSource, Read, Readiness, Source, archive, failed};
+use crate::source::{
+    FileOffset, FileSource, FileStage, KnownFiles, Read, Readiness, Source, archive, failed,
+};
 
 /// Files, read in order.
 #[derive(Debug)]
@@ -30,6 +35,10 @@ pub struct Files {
     track: Arc<Track>,
     /// The bytes of the files that are done.
     bytes_done: u64,
+    /// The files that are counted already; `None` if nobody keeps account of that.
+    known: Option<KnownFiles>,
+    /// How far those came that were read since somebody last asked, and are not open any more.
+    over: Vec<FileOffset>,
     /// The first file that could not be read; further ones are told as they come.
     failure: Option<Error>,
 }
@@ -60,8 +69,25 @@ impl Files {
             open: None,
             track: Arc::new(track),
             bytes_done: 0,
+            known: None,
+            over: Vec::new(),
             failure: None,
         }
+    }
+
+    /// Goes on where these files were left, and keeps account of how far each has come.
+    ///
+    /// # Errors
+    /// If one was replaced and that is to be an error.
+    pub fn with_known(mut self, known: KnownFiles) -> Result<Files, Error> {
+        for path in self.rest.as_slice() {
+            // What cannot be opened now will be told when its turn comes.
+            if let Ok(file) = File::open(path) {
+                known.begin(path, &file)?;
+            }
+        }
+        self.known = Some(known);
+        Ok(self)
     }
 
     fn failed(&mut self, error: Error) {
@@ -72,14 +98,36 @@ impl Files {
         }
     }
 
-    fn open(&self, path: &Path, readiness: &Readiness<'_>) -> Result<FileSource, Error> {
+    /// Opens a file; `None` if nothing has come to it since it was counted.
+    fn open(&self, path: &Path, readiness: &Readiness<'_>) -> Result<Option<FileSource>, Error> {
         let mut file = FileSource::open(path)?;
         file.register(readiness)
             .map_err(|error| failed(&path.display().to_string(), "read", &error))?;
-        if self.in_extents {
-            file.in_extents()
-        } else {
-            Ok(file)
+        if let Some(known) = &self.known {
+            let from = known.begin(path, file.file())?;
+            if from.stage == FileStage::Done {
+                tracing::info!("{} is counted already", path.display());
+                return Ok(None);
+            }
+            if from.offset > 0 {
+                tracing::info!("{} goes on at byte {}", path.display(), from.offset);
+            }
+            file = file.going_on(from);
+        }
+        let file = match self.in_extents {
+            true => file.in_extents()?,
+            false => file,
+        };
+        Ok(Some(file))
+    }
+
+    /// The open file is over.
+    fn close(&mut self) {
+        let offset = self.open.take().and_then(|file| file.file_offset(false));
+        if let (Some(offset), Some(known)) = (offset, &mut self.known) {
+            // Named once more, it is not read again.
+            known.note(offset.clone());
+            self.over.push(offset);
         }
     }
 }
@@ -112,6 +160,13 @@ impl Source for Files {
         Some(Arc::clone(&self.track))
     }
 
+    fn files(&mut self, is_held: bool) -> Vec<FileOffset> {
+        let open = self.open.as_ref();
+        let mut files = std::mem::take(&mut self.over);
+        files.extend(open.and_then(|file| file.file_offset(is_held)));
+        files
+    }
+
     fn read(&mut self, space: &mut [u8], readiness: &Readiness<'_>, now: Timestamp) -> Read {
         loop {
             if let Some(open) = &mut self.open {
@@ -123,11 +178,11 @@ impl Source for Files {
                 }
                 match answer {
                     Read::Finished => {
-                        self.open = None;
+                        self.close();
                         self.bytes_done = self.track.bytes_done.load(Ordering::Relaxed);
                     }
                     Read::Failed(error) => {
-                        self.open = None;
+                        self.close();
                         self.failed(error);
                         // The next file must not go on with this one's last piece.
                         return Read::StreamEnd { torn: true };
@@ -139,7 +194,7 @@ impl Source for Files {
                 return self.failure.take().map_or(Read::Finished, Read::Failed);
             };
             match self.open(&path, readiness) {
-                Ok(file) => self.open = Some(file),
+                Ok(file) => self.open = file,
                 Err(error) => self.failed(error),
             }
         }

@@ -8,7 +8,8 @@
 //!
 //! Which file is which is told by [`identity`](super::identity), so one that is renamed within the folder is not
 //! read again, and one that takes the name of another is. What is added to a file that was read is not counted,
-//! but told. Files can be read again after a crash; a second run reads all that are there.
+//! but told. Files can be read again after a crash; a second run reads all that are there. With a state file it
+//! goes on with the one that was being read, and knows those that were.
 //!
 //! With `--poll`, where the kernel does not tell of what other machines do, the folder is listed at an
 //! interval, and a file is complete when it has not been written to for that long.
@@ -26,9 +27,12 @@ use std::path::{Path, PathBuf};
 use crate::clock::Timestamp;
 use crate::error::{Error, reason};
 use crate::source::identity::{Head, Inode};
+use crate::source::kept::touched;
 use crate::source::paths::AS_A_SHELL;
 use crate::source::watch::{Change, Watch};
-use crate::source::{FileSource, Read, Readiness, Source, archive, failed};
+use crate::source::{
+    FileOffset, FileSource, FileStage, KnownFiles, Read, Readiness, Source, archive, failed,
+};
 
 /// A file that was there before anybody watched is complete when it has not been written to for 1 s.
 const SETTLE_NANOS: u64 = 1_000_000_000;
@@ -99,6 +103,10 @@ pub struct Folder {
     pattern: Option<glob::Pattern>,
     in_extents: bool,
     seen: Seen,
+    /// Files that an earlier run has begun; `None` if nobody keeps account.
+    known: Option<KnownFiles>,
+    /// How far those came that were read since somebody last asked, and are not open any more.
+    over: Vec<FileOffset>,
     /// Complete files that wait for their turn.
     waiting: VecDeque<OsString>,
     open: Option<FileSource>,
@@ -132,6 +140,8 @@ impl Folder {
             pattern,
             in_extents,
             seen: Seen::new(SEEN_MAX),
+            known: None,
+            over: Vec::new(),
             waiting: VecDeque::new(),
             open: None,
             watch: None,
@@ -139,6 +149,31 @@ impl Folder {
             is_missed: false,
             scan_at: Some(Timestamp::from_nanos(i64::MIN)),
         })
+    }
+
+    /// Goes on where the files were left, and keeps account of how far each has come.
+    pub fn with_known(mut self, known: KnownFiles) -> Folder {
+        for file in known.iter().filter(|file| file.stage == FileStage::Done) {
+            let seen = SeenFile {
+                head: file.head,
+                len: file.len,
+                touched: file.touched,
+            };
+            self.seen.insert(file.inode, seen);
+        }
+        self.known = Some(known.without_names());
+        self
+    }
+
+    /// The open file is over.
+    fn close(&mut self) {
+        let offset = self.open.take().and_then(|file| file.file_offset(false));
+        // One that cannot be read to its end is not tried again.
+        let done = offset.map(|offset| FileOffset {
+            stage: FileStage::Done,
+            ..offset
+        });
+        self.over.extend(done);
     }
 
     fn is_wanted(&self, name: &OsStr) -> bool {
@@ -278,7 +313,11 @@ impl Folder {
             return Ok(None);
         }
         tracing::info!("reading {name}");
-        let file = FileSource::new(&name, file)?;
+        let from = self.known.as_ref().map(|known| known.begin(path, &file));
+        let mut file = FileSource::new(&name, file)?;
+        if let Some(from) = from.transpose()? {
+            file = file.going_on(from);
+        }
         if self.in_extents {
             file.in_extents()
         } else {
@@ -286,12 +325,6 @@ impl Folder {
         }
         .map(Some)
     }
-}
-
-/// When the inode was last changed, by a rename too, in nanoseconds since the epoch.
-fn touched(metadata: &fs::Metadata) -> i64 {
-    let nanos = metadata.ctime().saturating_mul(1_000_000_000);
-    nanos.saturating_add(metadata.ctime_nsec())
 }
 
 impl Source for Folder {
@@ -320,9 +353,9 @@ impl Source for Folder {
         loop {
             if let Some(open) = &mut self.open {
                 match open.read(space, readiness, now) {
-                    Read::Finished => self.open = None,
+                    Read::Finished => self.close(),
                     Read::Failed(error) => {
-                        self.open = None;
+                        self.close();
                         tracing::error!("{error}");
                         return Read::StreamEnd { torn: true };
                     }
@@ -341,6 +374,13 @@ impl Source for Folder {
                 Err(error) => tracing::error!("{error}"),
             }
         }
+    }
+
+    fn files(&mut self, is_held: bool) -> Vec<FileOffset> {
+        let open = self.open.as_ref();
+        let mut files = std::mem::take(&mut self.over);
+        files.extend(open.and_then(|file| file.file_offset(is_held)));
+        files
     }
 
     fn own_bytes_max(&self) -> usize {

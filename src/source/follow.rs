@@ -15,10 +15,14 @@
 //! Files are read through the reader, whole lines at a time ([`Followed`]), each in its turn, so that none
 //! starves. Not in extents: those promise a length that a file being cut does not keep.
 //!
+//! With a state file each goes on where an earlier run left it: see [`resume`].
+//!
 //! Bounds: a descriptor for every file that has a name here, [`GONE_FILES_MAX`] for those that have none any
 //! more, [`KNOWN_MAX`] identities of files that are over, in case they come back.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+mod resume;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,7 +33,7 @@ use crate::source::followed::{Followed, Step};
 use crate::source::identity::{Head, Inode};
 use crate::source::paths::{AS_A_SHELL, files_matching, is_glob};
 use crate::source::watch::{Change, Watch, WatchId};
-use crate::source::{Read, Readiness, Source, failed};
+use crate::source::{FileOffset, Read, Readiness, Source, failed};
 
 /// How often names are looked at though the kernel told of nothing: symbolic links that point elsewhere
 /// now, and folders that did not exist, 2 s.
@@ -129,6 +133,15 @@ pub struct Follow {
     poll_nanos: Option<u64>,
     /// When to look at the names.
     scan_at: Timestamp,
+    /// It was said that what comes next is no stream's beginning: each file has its own.
+    is_within: bool,
+    /// Whether somebody wants to know how far files have come.
+    keeps_account: bool,
+    /// Files that were read since somebody last asked; those that are over, how far they came.
+    moved: BTreeSet<FileId>,
+    over: Vec<FileOffset>,
+    /// The file that was read last, and up to where its lines had been handed on before.
+    last_read: Option<(FileId, u64)>,
 }
 
 impl Follow {
@@ -173,6 +186,11 @@ impl Follow {
             is_failing: false,
             poll_nanos,
             scan_at: Timestamp::from_nanos(i64::MIN),
+            is_within: false,
+            keeps_account: false,
+            moved: BTreeSet::new(),
+            over: Vec::new(),
+            last_read: None,
         })
     }
 
@@ -371,6 +389,7 @@ impl Follow {
     /// A file is over: it is not read again if it comes back.
     fn end(&mut self, id: FileId, is_wanted: bool) {
         let file = self.files.remove(&id).expect("only files of ours end");
+        self.is_over(&file, is_wanted);
         self.by_inode.remove(&file.inode);
         if let Some(watched) = self.watch_of.remove(&id) {
             self.by_watch.remove(&watched);
@@ -434,6 +453,7 @@ impl Follow {
 
     /// One read of one file; `None` if it had nothing.
     fn read_one(&mut self, id: FileId, space: &mut [u8], now: Timestamp) -> Option<Read> {
+        self.reads(id);
         let file = self.files.get_mut(&id).expect("what is ready is there");
         match file.read(space) {
             Ok(Step::Bytes(count)) => {
@@ -500,13 +520,21 @@ impl Source for Follow {
         Ok(())
     }
 
+    fn files(&mut self, is_held: bool) -> Vec<FileOffset> {
+        self.take_moved(is_held)
+    }
+
     fn read(&mut self, space: &mut [u8], _: &Readiness<'_>, now: Timestamp) -> Read {
+        if !std::mem::replace(&mut self.is_within, true) {
+            return Read::Within;
+        }
         self.look_at_changes(now);
         if now >= self.scan_at {
             self.scan(now);
         }
         while let Some(&id) = self.ready.front() {
             if let Some(answer) = self.read_one(id, space, now) {
+                self.is_within = matches!(answer, Read::Bytes(_));
                 return answer;
             }
         }

@@ -39,6 +39,10 @@ pub(super) struct Followed {
     offset: u64,
     /// There are whole lines up to here; `offset..whole` is handed on before anything else.
     whole: u64,
+    /// The lines before it were handed on whole; `begun <= offset`.
+    begun: u64,
+    /// Its length when it was last looked at.
+    len: u64,
     /// There is no newline in what follows `whole`, up to here. `offset <= whole <= searched`
     searched: u64,
     /// Since when no name leads to it any more, or it last grew after that.
@@ -71,6 +75,8 @@ impl Followed {
             inode,
             head,
             offset,
+            begun: offset,
+            len: offset,
             whole: offset,
             searched: offset,
             gone_since: None,
@@ -82,6 +88,16 @@ impl Followed {
     /// Up to where lines were handed on.
     pub(super) fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Up to where whole lines were handed on.
+    pub(super) fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// Its length when it was last looked at.
+    pub(super) fn len(&self) -> u64 {
+        self.len
     }
 
     /// Whether part of a line was handed on, and the rest must follow before anything else.
@@ -98,6 +114,7 @@ impl Followed {
     pub(super) fn give_up_line(&mut self) -> bool {
         let was_within_line = self.is_within_line();
         self.offset = self.whole;
+        self.begun = self.whole;
         was_within_line
     }
 
@@ -105,6 +122,7 @@ impl Followed {
     pub(super) fn begin_again(&mut self) -> bool {
         let was_within_line = self.is_within_line();
         (self.offset, self.whole, self.searched) = (0, 0, 0);
+        (self.begun, self.len) = (0, 0);
         self.head = Head::default();
         was_within_line
     }
@@ -123,7 +141,7 @@ impl Followed {
         let head = self.head.grown(&self.file, see)?;
         let len = self.file.metadata()?.len();
         match head {
-            Some(head) if len >= self.searched => self.head = head,
+            Some(head) if len >= self.searched => (self.head, self.len) = (head, len),
             _ => return Ok(Step::Cut),
         }
         Ok(if is_archive { Step::Archive } else { step })
@@ -135,6 +153,9 @@ impl Followed {
                 let wanted = usize::try_from(self.whole - self.offset).unwrap_or(usize::MAX);
                 let len = space.len().min(wanted);
                 let count = self.read_at(&mut space[..len], self.offset)?;
+                if let Some(at) = memrchr(b'\n', &space[..count]) {
+                    self.begun = self.offset + at as u64 + 1;
+                }
                 self.offset += count as u64;
                 return Ok(if count > 0 {
                     Step::Bytes(count)
@@ -150,6 +171,7 @@ impl Followed {
                     self.searched = self.offset + count as u64;
                     self.offset += (tail + at + 1) as u64;
                     self.whole = self.offset;
+                    self.begun = self.offset;
                     return Ok(Step::Bytes(tail + at + 1));
                 }
                 self.searched = self.searched.max(self.offset + count as u64);
@@ -181,6 +203,7 @@ impl Followed {
         let mut bytes = [0; BYTE_ORDER_MARK.len()];
         if self.read_at(&mut bytes, 0)? == bytes.len() && bytes == BYTE_ORDER_MARK {
             self.offset = bytes.len() as u64;
+            self.begun = self.offset;
             self.whole = self.whole.max(self.offset);
             self.searched = self.searched.max(self.offset);
         }

@@ -16,9 +16,24 @@ pub(super) const HEAD_BYTES: usize = 1024;
 
 /// A device and an inode: a file, as long as it exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Inode(u64, u64);
+pub struct Inode(u64, u64);
 
 impl Inode {
+    /// The file of this device and number.
+    pub fn new(device: u64, number: u64) -> Inode {
+        Inode(device, number)
+    }
+
+    /// The device.
+    pub fn device(self) -> u64 {
+        self.0
+    }
+
+    /// The number that the device gives it.
+    pub fn number(self) -> u64 {
+        self.1
+    }
+
     pub(super) fn of(metadata: &Metadata) -> Inode {
         Inode(metadata.dev(), metadata.ino())
     }
@@ -26,10 +41,11 @@ impl Inode {
 
 /// The fingerprint of a file's first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
-    /// How many bytes: at most [`HEAD_BYTES`].
-    len: usize,
-    hash: u64,
+pub struct Head {
+    /// How many bytes: at most 1,024.
+    pub len: usize,
+    /// Of these bytes.
+    pub hash: u64,
 }
 
 impl Head {

@@ -14,6 +14,7 @@ mod followed;
 #[cfg(feature = "kafka")]
 mod handover;
 mod identity;
+mod kept;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod listen;
@@ -32,6 +33,8 @@ pub(crate) use file::failed;
 pub use files::Files;
 pub use folder::Folder;
 pub use follow::Follow;
+pub use identity::{Head, Inode};
+pub use kept::{FileOffset, FileStage, KNOWN_FILES_MAX, KnownFiles, OnReplaced};
 pub use listen::Listener;
 pub use offsets::{Commit, Lag, Next, Part, PartOffset, SourceOffsets};
 pub use paths::{files_named, is_followable};
@@ -61,6 +64,9 @@ pub enum Read {
     /// Another stream, of a producer that has connected to this source. It has its turn among the
     /// others, is asked after its own events only, and is forgotten when it is over.
     Connection(Box<dyn Source>),
+    /// What comes next is not the beginning of a stream: what an earlier run has counted stands before it.
+    /// Nothing was read.
+    Within,
     /// What comes next does not fit into the space and should not be cut; nothing was read. The next
     /// answer to a space of whatever size is another one.
     Full,
@@ -132,6 +138,13 @@ pub trait Source: Send {
     /// Where to resume behind what has been read; without what the last read brought, if that
     /// `is_held` for the next batch. Asked at each batch boundary. Empty: it cannot be resumed.
     fn offsets(&mut self, is_held: bool) -> Vec<PartOffset> {
+        let _ = is_held;
+        Vec::new()
+    }
+
+    /// How far the files have come that were read since this was last asked: as for [`Source::offsets`],
+    /// and asked together with it. Empty unless the source was told to keep account.
+    fn files(&mut self, is_held: bool) -> Vec<FileOffset> {
         let _ = is_held;
         Vec::new()
     }

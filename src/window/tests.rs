@@ -58,6 +58,7 @@ fn marks(start: u64, steps: &[Step], last_is_short: bool) -> Vec<Mark> {
             end,
             last,
             offsets: Arc::default(),
+            files: Arc::default(),
         });
         begin = end;
     }

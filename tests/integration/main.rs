@@ -20,3 +20,4 @@ mod signals;
 mod cli;
 mod settings;
 mod bad_lines;
+mod restart;

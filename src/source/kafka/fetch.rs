@@ -57,12 +57,16 @@ impl Fetch {
         reports: Arc<Reports>,
     ) -> Result<Fetch, Error> {
         let mut partitions = Partitions::default();
+        for &(number, next) in &options.counted {
+            let partition = partitions.at(number);
+            (partition.next, partition.reported) = (Some(next), Some(next));
+        }
         if options.until_end {
             let bounds = client.bounds()?;
             for &(number, begin, end) in &bounds {
                 let partition = partitions.at(number);
                 partition.end = Some(end);
-                partition.is_done = begin >= end;
+                partition.is_done = Some(begin).max(partition.next) >= Some(end);
             }
             reports.set_ends(
                 bounds

@@ -66,6 +66,9 @@ pub struct KafkaOptions {
     pub until_end: bool,
     /// What librdkafka is to be told beside.
     pub properties: Properties,
+    /// Partitions that an earlier run has counted, and the offsets to go on at; these go before the group's
+    /// and before `from`.
+    pub counted: Vec<(i32, i64)>,
     /// How long to keep trying to reach a broker; zero: until the first attempts have failed.
     pub connect_wait: Duration,
 }

@@ -1,0 +1,36 @@
+//! `--state FILE`: what a run must find again when it is started anew, in one SQLite database.
+//!
+//! Fed by the batch merge with a [`BatchChange`] for each closed batch that every sink has taken: the totals
+//! that it changed, the keys that are new, the ledger, and where each source stands behind it. A thread of its
+//! own ([`Stage`]) saves them in one transaction, so that what is counted and where to go on are never apart:
+//! after a crash at any instant the next run begins behind the last batch that was saved, and counts the rest
+//! of what its sources can replay once.
+//!
+//! Counting waits for the disk only when the saving is `--state-lag` batches behind; what waits is bounded by
+//! that, and told. Batches that wait while another is saved go into one transaction. If a save fails (a full
+//! disk) that is told at once, counting goes on, and every batch tries again with all that is not saved; a run
+//! whose last save failed ends with an error.
+//!
+//! At the start ([`State::open`], [`restore`]) the keys come back into the shards' counters, with no records in
+//! the open batch, and their totals into the merge's; batch numbers and the ledger go on, and each source is
+//! opened where it stood. What the totals mean ([`Meaning`]) is stored too: a run that would count something
+//! else into them is refused.
+//!
+//! WAL mode, `synchronous = NORMAL`: the death of the process loses nothing that was saved; the death of the
+//! machine may lose the last batches as a whole, which are then counted again.
+
+mod change;
+mod lock;
+mod meaning;
+mod open;
+mod restore;
+mod save;
+mod schema;
+mod stage;
+
+pub use change::{BatchChange, CHANGE_BYTES, ShardChange};
+pub use meaning::Meaning;
+pub use open::{CACHE_BYTES, Saved, SavedPart, State};
+pub use restore::{Restored, restore};
+pub use save::{KEY_BYTES, Saver};
+pub use stage::{SENT_MAX, Sender, Stage, connect};

@@ -1,0 +1,322 @@
+//! One transaction: everything that is not saved yet.
+//!
+//! What the batches bring is taken into [`Saver::note`], where a later figure of the same key or file replaces
+//! an earlier one, and written by [`Saver::save`]. If that fails nothing of it is in the file, and all of it
+//! stays noted for the next attempt: no more than one figure for each key and file.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Transaction};
+
+use crate::clock::Timestamp;
+use crate::counts::{KeyPlace, Segments};
+use crate::error::Error;
+use crate::key::KeyRef;
+use crate::ledger::Ledger;
+use crate::source::{FileOffset, FileStage, Inode, Next, SourceOffsets};
+use crate::state::change::BatchChange;
+use crate::state::lock::Lock;
+use crate::state::open::{State, words};
+
+/// What a key costs here beside its bytes, which are shared, in bytes: its row number (8), its new row (32)
+/// and total (16) while they are not saved, each in a vector that may have grown to twice its need.
+pub const KEY_BYTES: u64 = 2 * (8 + 32 + 16);
+
+/// Writes changes into a state file. See the module's documentation.
+#[derive(Debug)]
+pub struct Saver {
+    db: Connection,
+    shards: Vec<ShardRows>,
+    next_row: i64,
+    run: i64,
+    pending: Pending,
+    path: PathBuf,
+    _lock: Lock,
+}
+
+/// The keys of a shard: their bytes and their row numbers, by id.
+#[derive(Debug, Default)]
+struct ShardRows {
+    segments: Segments,
+    rows: Vec<i64>,
+}
+
+/// What is not saved yet.
+#[derive(Debug, Default)]
+struct Pending {
+    /// New keys: row number, shard, place.
+    keys: Vec<(i64, usize, KeyPlace)>,
+    /// By row number; after several batches one row may have several, the last of which holds.
+    totals: Vec<(i64, u64)>,
+    files: HashMap<Inode, FileOffset>,
+    last: Option<LastBatch>,
+}
+
+/// Of the last batch that was noted.
+#[derive(Debug)]
+struct LastBatch {
+    batch: u64,
+    end: Timestamp,
+    ledger: Ledger,
+    overflow: u64,
+    other: u64,
+    offsets: Arc<[SourceOffsets]>,
+}
+
+impl Saver {
+    /// Begins a run on an open state whose keys were [restored](super::restore).
+    ///
+    /// # Errors
+    /// If the file cannot be written to.
+    pub fn new(
+        state: State,
+        restored: Vec<Vec<i64>>,
+        sources: &str,
+        now: Timestamp,
+    ) -> Result<Saver, Error> {
+        let path = state.path.clone();
+        Saver::begin(state, restored, sources, now).map_err(|error| Error::Setting {
+            name: "state",
+            value: path.display().to_string(),
+            remedy: words(&error),
+        })
+    }
+
+    fn begin(
+        state: State,
+        restored: Vec<Vec<i64>>,
+        sources: &str,
+        now: Timestamp,
+    ) -> rusqlite::Result<Saver> {
+        let State {
+            db,
+            path,
+            saved,
+            lock,
+        } = state;
+        db.execute(
+            "INSERT INTO run (pid, version, sources, started_ns, first_batch) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (
+                std::process::id(),
+                env!("CARGO_PKG_VERSION"),
+                sources,
+                now.as_nanos(),
+                saved.batch as i64 + 1,
+            ),
+        )?;
+        let run = db.last_insert_rowid();
+        let next_row = db.query_row("SELECT coalesce(max(id), 0) + 1 FROM key", [], |row| {
+            row.get(0)
+        })?;
+        let shards = restored.into_iter().map(|rows| ShardRows {
+            segments: Segments::default(),
+            rows,
+        });
+        Ok(Saver {
+            db,
+            shards: shards.collect(),
+            next_row,
+            run,
+            pending: Pending::default(),
+            path,
+            _lock: lock,
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes note of a batch.
+    pub fn note(&mut self, change: BatchChange) {
+        let pending = &mut self.pending;
+        let shards = self.shards.iter_mut().zip(change.shards);
+        for (number, (shard, change)) in shards.enumerate() {
+            shard.segments.extend(change.new_segments);
+            for place in change.new_keys {
+                pending.keys.push((self.next_row, number, place));
+                shard.rows.push(self.next_row);
+                self.next_row += 1;
+            }
+            let totals = change.totals.into_iter();
+            pending
+                .totals
+                .extend(totals.map(|(id, total)| (shard.rows[id as usize], total)));
+        }
+        for file in change.mark.files.iter() {
+            pending.files.insert(file.inode, file.clone());
+        }
+        pending.last = Some(LastBatch {
+            batch: change.mark.batch,
+            end: change.mark.end,
+            ledger: change.ledger,
+            overflow: change.overflow,
+            other: change.other,
+            offsets: change.mark.offsets,
+        });
+    }
+
+    /// Saves all that was noted, in one transaction. Returns where the sources stand behind it.
+    ///
+    /// # Errors
+    /// If it cannot be saved; it stays noted.
+    pub fn save(&mut self) -> rusqlite::Result<Arc<[SourceOffsets]>> {
+        self.pending.combine();
+        let Some(last) = &self.pending.last else {
+            return Ok(Arc::default());
+        };
+        let change = self.db.transaction()?;
+        insert_keys(&change, &self.pending.keys, &self.shards)?;
+        update_totals(&change, &self.pending.totals)?;
+        update_files(&change, self.pending.files.values(), last.batch)?;
+        update_parts(&change, &last.offsets)?;
+        update_progress(&change, last)?;
+        change.commit()?;
+        let offsets = Arc::clone(&last.offsets);
+        self.pending = Pending::default();
+        Ok(offsets)
+    }
+
+    /// Ends the run; the file can then be copied alone.
+    ///
+    /// # Errors
+    /// If that cannot be written.
+    pub fn end(self, now: Timestamp) -> rusqlite::Result<()> {
+        let ended = "UPDATE run SET ended_ns = ?1 WHERE id = ?2";
+        self.db.execute(ended, (now.as_nanos(), self.run))?;
+        self.db.close().map_err(|(_, error)| error)
+    }
+}
+
+impl Pending {
+    /// Leaves one total for each row, in the order of the rows: then neighbours are written together.
+    fn combine(&mut self) {
+        // Stable: of the totals of a row the last one is the latest.
+        self.totals.sort_by_key(|&(row, _)| row);
+        self.totals.dedup_by(|later, earlier| {
+            let is_same = later.0 == earlier.0;
+            if is_same {
+                earlier.1 = later.1;
+            }
+            is_same
+        });
+    }
+}
+
+fn insert_keys(
+    change: &Transaction<'_>,
+    keys: &[(i64, usize, KeyPlace)],
+    shards: &[ShardRows],
+) -> rusqlite::Result<()> {
+    let mut insert = change.prepare("INSERT INTO key (id, kind, text) VALUES (?1, ?2, ?3)")?;
+    for &(row, shard, place) in keys {
+        let key = shards[shard].segments.key(place);
+        insert.execute((row, key.kind as u8, text(key)))?;
+    }
+    Ok(())
+}
+
+/// A key's bytes; as text where they are one, for people who look.
+fn text(key: KeyRef<'_>) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(match std::str::from_utf8(key.bytes) {
+        Ok(_) => ValueRef::Text(key.bytes),
+        Err(_) => ValueRef::Blob(key.bytes),
+    })
+}
+
+fn update_totals(change: &Transaction<'_>, totals: &[(i64, u64)]) -> rusqlite::Result<()> {
+    let mut replace = change.prepare("REPLACE INTO total (key, count) VALUES (?1, ?2)")?;
+    for &(row, total) in totals {
+        replace.execute((row, total as i64))?;
+    }
+    Ok(())
+}
+
+fn update_files<'a>(
+    change: &Transaction<'_>,
+    files: impl Iterator<Item = &'a FileOffset>,
+    batch: u64,
+) -> rusqlite::Result<()> {
+    let mut replace = change.prepare(
+        "REPLACE INTO file (device, inode, name, head_bytes, head_hash, offset, is_cut, length, touched_ns, stage, \
+         batch) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    for file in files {
+        let stage = match file.stage {
+            FileStage::Open => 0,
+            FileStage::Done => 1,
+            FileStage::Unwanted => 2,
+        };
+        replace.execute((
+            file.inode.device() as i64,
+            file.inode.number() as i64,
+            &*file.name,
+            file.head.len as i64,
+            file.head.hash as i64,
+            file.offset as i64,
+            file.is_cut,
+            file.len as i64,
+            file.touched,
+            stage,
+            batch as i64,
+        ))?;
+    }
+    Ok(())
+}
+
+fn update_parts(change: &Transaction<'_>, sources: &[SourceOffsets]) -> rusqlite::Result<()> {
+    let mut replace =
+        change.prepare("REPLACE INTO part (source, part, next) VALUES (?1, ?2, ?3)")?;
+    for source in sources {
+        for part in &source.parts {
+            let next = next_text(&part.next);
+            replace.execute((&*source.name, part.part.to_string(), next))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where to go on, as text.
+pub(super) fn next_text(next: &Next) -> String {
+    match next {
+        Next::Record(number) => number.to_string(),
+        Next::Behind(sequence) => format!("behind {sequence}"),
+        Next::Nowhere => "nowhere".to_owned(),
+    }
+}
+
+fn update_progress(change: &Transaction<'_>, last: &LastBatch) -> rusqlite::Result<()> {
+    let mut replace = change.prepare(
+        "REPLACE INTO progress (id, batch, end_ns, lines, counted, missing, filtered, malformed, oversize, blank, \
+         late, overflow, other) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?;
+    let [
+        lines,
+        counted,
+        missing,
+        filtered,
+        malformed,
+        oversize,
+        blank,
+        late,
+    ] = last.ledger.columns().map(|(_, figure)| figure as i64);
+    replace.execute((
+        last.batch as i64,
+        last.end.as_nanos(),
+        lines,
+        counted,
+        missing,
+        filtered,
+        malformed,
+        oversize,
+        blank,
+        late,
+        last.overflow as i64,
+        last.other as i64,
+    ))?;
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! The tables of a state file.
+//!
+//! A key's row number is given once and stays, so that a batch changes rows by number and no index is
+//! searched. Totals stand in a table of their own, apart from the keys' bytes: a batch that changes a tenth of
+//! a million totals, here and there, writes a few thousand pages and not the whole file.
+//!
+//! `PRAGMA application_id` says that a database is ours, `user_version` of which version it is. A change of
+//! the tables is a new version, with a step in the `upgrade` of [`open`](super::open).
+
+/// `tall`, in ASCII.
+pub(super) const APPLICATION_ID: i32 = 0x7461_6C6C;
+
+/// The version that this program writes.
+pub(super) const VERSION: i32 = 1;
+
+/// All tables. Every integer is signed; what can be any 64 bits (devices, hashes) is stored as it is.
+pub(super) const TABLES: &str = "
+-- What the totals mean: the settings they were counted with. Several values of one have several rows.
+CREATE TABLE setting (
+    name TEXT NOT NULL,
+    nth INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (name, nth)
+) WITHOUT ROWID;
+
+-- One row: the last batch that was saved, and where all lines of all batches went.
+CREATE TABLE progress (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    batch INTEGER NOT NULL,
+    end_ns INTEGER NOT NULL,
+    lines INTEGER NOT NULL,
+    counted INTEGER NOT NULL,
+    missing INTEGER NOT NULL,
+    filtered INTEGER NOT NULL,
+    malformed INTEGER NOT NULL,
+    oversize INTEGER NOT NULL,
+    blank INTEGER NOT NULL,
+    late INTEGER NOT NULL,
+    -- Records of keys beyond --max-keys, and those whose key is _other itself.
+    overflow INTEGER NOT NULL,
+    other INTEGER NOT NULL
+);
+
+-- kind: 0 null, 1 false, 2 true, 3 number, 4 string. text: a number's source text, a string's value.
+CREATE TABLE key (
+    id INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    text BLOB NOT NULL
+);
+
+CREATE TABLE total (
+    key INTEGER PRIMARY KEY REFERENCES key (id),
+    count INTEGER NOT NULL
+);
+
+-- How far files are counted; stage: 0 being read, 1 read to its end, 2 passed over.
+CREATE TABLE file (
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    head_bytes INTEGER NOT NULL,
+    head_hash INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    is_cut INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    touched_ns INTEGER NOT NULL,
+    stage INTEGER NOT NULL,
+    batch INTEGER NOT NULL,
+    PRIMARY KEY (device, inode)
+) WITHOUT ROWID;
+
+-- How far the parts (partitions, shards) of other sources are counted.
+CREATE TABLE part (
+    source TEXT NOT NULL,
+    part TEXT NOT NULL,
+    next TEXT NOT NULL,
+    PRIMARY KEY (source, part)
+) WITHOUT ROWID;
+
+-- The runs, the last one last; ended_ns is null while one is under way, and of one that was killed.
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY,
+    pid INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    sources TEXT NOT NULL,
+    started_ns INTEGER NOT NULL,
+    first_batch INTEGER NOT NULL,
+    ended_ns INTEGER
+);
+";

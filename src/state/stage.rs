@@ -1,0 +1,183 @@
+//! The thread that saves: beside the counting, behind the merge.
+//!
+//! The merge sends every batch through a bounded queue; while one transaction runs, those that come
+//! meanwhile wait, and go into the next one together. With the queue full the merge waits, and so in the end
+//! does whoever sends lines: the disk's backpressure, which is told.
+
+use std::sync::Arc;
+
+use crossbeam_queue::ArrayQueue;
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::source::{Commit, SourceOffsets};
+use crate::state::change::BatchChange;
+use crate::state::open::words;
+use crate::state::save::Saver;
+use crate::thread::ThreadSleeper;
+
+/// Batches that may wait to be saved unless somebody says how many.
+pub const SENT_MAX: usize = 4;
+
+/// What goes to the thread; boxed, as a queue of places is allocated at once.
+type Item = Option<Box<BatchChange>>;
+
+/// What both ends share.
+#[derive(Debug)]
+struct Queue {
+    /// `None`: nothing follows.
+    items: ArrayQueue<Item>,
+    stage: ThreadSleeper,
+}
+
+/// The merge's end.
+pub struct Sender {
+    queue: Arc<Queue>,
+    clock: Arc<dyn Clock>,
+    waited_nanos: u64,
+}
+
+/// The thread's end.
+pub struct Stage {
+    queue: Arc<Queue>,
+    merge: Arc<ThreadSleeper>,
+    saver: Saver,
+    committers: Vec<Option<Box<dyn Commit>>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A queue of `lag` batches between the merge, whose sleeper this is, and the thread that saves them. The
+/// committers hear of each batch that is saved.
+pub fn connect(
+    saver: Saver,
+    lag: usize,
+    merge: &Arc<ThreadSleeper>,
+    committers: Vec<Option<Box<dyn Commit>>>,
+    clock: &Arc<dyn Clock>,
+) -> (Sender, Stage) {
+    let queue = Arc::new(Queue {
+        items: ArrayQueue::new(lag),
+        stage: ThreadSleeper::default(),
+    });
+    let sender = Sender {
+        queue: Arc::clone(&queue),
+        clock: Arc::clone(clock),
+        waited_nanos: 0,
+    };
+    let stage = Stage {
+        queue,
+        merge: Arc::clone(merge),
+        saver,
+        committers,
+        clock: Arc::clone(clock),
+    };
+    (sender, stage)
+}
+
+impl Sender {
+    /// Hands a batch over; waits, by the merge's sleeper, if the disk is too far behind.
+    pub fn send(&mut self, change: BatchChange, merge: &ThreadSleeper) {
+        self.push(Some(Box::new(change)), merge);
+    }
+
+    /// Says that nothing follows. Returns for how long the merge has waited for the disk, in nanoseconds.
+    pub fn finish(mut self, merge: &ThreadSleeper) -> u64 {
+        let waited_nanos = self.waited_nanos;
+        self.push(None, merge);
+        waited_nanos
+    }
+
+    fn push(&mut self, item: Item, merge: &ThreadSleeper) {
+        let mut item = Some(item);
+        let mut push = || {
+            item = self.queue.items.push(item.take()?).err();
+            item.is_none().then_some(())
+        };
+        if push().is_none() {
+            if self.waited_nanos == 0 {
+                tracing::warn!(
+                    "the saving of the state is {} batches behind: counting waits for the disk (--state-lag)",
+                    self.queue.items.capacity()
+                );
+            }
+            let begun = self.clock.now();
+            merge.wait(push);
+            self.waited_nanos += self.clock.now().nanos_since(begun).max(1);
+        }
+        self.queue.stage.wake();
+    }
+}
+
+impl Stage {
+    /// Saves until nothing follows.
+    ///
+    /// # Errors
+    /// If the last batches could not be saved.
+    pub fn run(mut self) -> Result<(), Error> {
+        self.queue.stage.adopt();
+        let mut failure = None;
+        loop {
+            let is_over = self.take_all();
+            match self.saver.save() {
+                Ok(offsets) => {
+                    if failure.take().is_some() {
+                        tracing::warn!(
+                            "saved in {} again: it lacks nothing",
+                            self.saver.path().display()
+                        );
+                    }
+                    self.commit(&offsets);
+                }
+                Err(error) => {
+                    if failure.is_none() {
+                        tracing::error!(
+                            "cannot save in {}: {}; counting goes on, and each batch tries again",
+                            self.saver.path().display(),
+                            words(&error)
+                        );
+                    }
+                    failure = Some(error);
+                }
+            }
+            if is_over {
+                return self.end(failure);
+            }
+        }
+    }
+
+    /// Takes note of all that waits, once there is something. `true` if nothing follows.
+    fn take_all(&mut self) -> bool {
+        let mut item = Some(self.queue.stage.wait(|| self.queue.items.pop()));
+        while let Some(next) = item {
+            self.merge.wake();
+            let Some(change) = next else { return true };
+            self.saver.note(*change);
+            item = self.queue.items.pop();
+        }
+        false
+    }
+
+    /// Tells the sources what is saved.
+    fn commit(&mut self, offsets: &[SourceOffsets]) {
+        for offsets in offsets {
+            if let Some(committer) = &mut self.committers[offsets.source] {
+                committer.commit(offsets);
+            }
+        }
+    }
+
+    fn end(self, failure: Option<rusqlite::Error>) -> Result<(), Error> {
+        let path = self.saver.path().to_owned();
+        let result = match failure {
+            None => self.saver.end(self.clock.now()),
+            Some(error) => Err(error),
+        };
+        result.map_err(|error| {
+            Error::State(format!(
+                "cannot save in {}: {}; it holds the batches before, and the next run goes on behind them",
+                path.display(),
+                words(&error)
+            ))
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! A program that is started and killed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a run may live before it is killed.
+const LIFE_MAX: Duration = Duration::from_millis(80);
+
+/// How long a save may last: a kill comes at most so long after it was seen to begin.
+const SAVE_MAX: Duration = Duration::from_millis(4);
+
+/// How long a run may take that is to finish.
+const FINISH_MAX: Duration = Duration::from_secs(120);
+
+/// Starts and kills one command line.
+#[derive(Debug)]
+pub struct Kills {
+    binary: PathBuf,
+    args: Vec<String>,
+    state: PathBuf,
+    rng: fastrand::Rng,
+    /// Kills so far, and those of them while a batch was being saved, as far as could be seen.
+    pub done: (u32, u32),
+}
+
+impl Kills {
+    /// Nothing is started yet. The arguments are those of `tallyline count` but for `--state`.
+    pub fn new(
+        binary: &Path,
+        sources: &[String],
+        flags: &[&str],
+        state: PathBuf,
+        seed: u64,
+    ) -> Kills {
+        let mut args = vec!["count".to_owned()];
+        args.extend_from_slice(sources);
+        args.extend(flags.iter().map(|&flag| flag.to_owned()));
+        args.push(format!("--state={}", state.display()));
+        Kills {
+            binary: binary.to_owned(),
+            args,
+            state,
+            rng: fastrand::Rng::with_seed(seed),
+            done: (0, 0),
+        }
+    }
+
+    /// Starts the program and kills it after a moment. Returns its status if it ended before.
+    pub fn kill_once(&mut self) -> Option<ExitStatus> {
+        let mut child = self.start();
+        let begun = Instant::now();
+        let life = LIFE_MAX.mul_f64(self.rng.f64());
+        let waits_for_save = self.rng.bool();
+        let before = self.log_changed();
+        let mut is_saving = false;
+        while begun.elapsed() < life && !is_saving {
+            thread::sleep(Duration::from_micros(200));
+            is_saving = waits_for_save && self.log_changed() != before;
+        }
+        if is_saving {
+            thread::sleep(SAVE_MAX.mul_f64(self.rng.f64()));
+        }
+        if let Some(status) = child.try_wait().expect("a child can be waited for") {
+            return Some(status);
+        }
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a child can be waited for");
+        self.done.0 += 1;
+        self.done.1 += u32::from(is_saving);
+        None
+    }
+
+    /// Starts the program and lets it end by itself or, as soon as `is_enough`, by SIGTERM.
+    ///
+    /// # Panics
+    /// If it takes too long.
+    pub fn finish(&self, mut is_enough: impl FnMut() -> bool) -> ExitStatus {
+        let mut child = self.start();
+        let begun = Instant::now();
+        let mut is_stopped = false;
+        loop {
+            if let Some(status) = child.try_wait().expect("a child can be waited for") {
+                return status;
+            }
+            if begun.elapsed() > FINISH_MAX {
+                child.kill().expect("a child can be killed");
+                panic!("{} does not finish", self.binary.display());
+            }
+            if !is_stopped && is_enough() {
+                is_stopped = true;
+                let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+                let pid = pid.expect("a process has a number");
+                kill_process(pid, Signal::TERM).expect("a child can be told to end");
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn start(&self) -> Child {
+        Command::new(&self.binary)
+            .args(&self.args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.binary.display()))
+    }
+
+    /// When the write-ahead log was changed last, and how long it was.
+    fn log_changed(&self) -> Option<(std::time::SystemTime, u64)> {
+        let mut log = self.state.as_os_str().to_owned();
+        log.push("-wal");
+        let metadata = fs::metadata(PathBuf::from(log)).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    }
+}

@@ -1,0 +1,75 @@
+//! Kills tallyline for a time or so many times, and says what came of it.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use torture::{Options, appearing, finished, growing};
+
+/// Kills in a round at the most; then its result is looked at.
+const KILLS_A_ROUND: u32 = 25;
+
+/// Kill tallyline again and again, and check that its state is what an uninterrupted run's would be.
+#[derive(Debug, Parser)]
+#[command(name = "torture", version)]
+struct Args {
+    /// The program. [default: the one beside this program]
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// End after so many kills.
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    kills: u32,
+    /// End after so many seconds, with the round that is under way.
+    #[arg(long, value_name = "N", default_value_t = 3_600)]
+    seconds: u64,
+    /// The first round's seed; those after it follow.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+#[allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a tool for people"
+)]
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let beside = env::current_exe().map(|path| path.with_file_name("tallyline"));
+    let binary = args.binary.or(beside.ok()).expect("a program has a path");
+    let begun = Instant::now();
+    let first_seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    let (mut kills, mut within) = (0, 0);
+    let rounds = [
+        ("finished", finished as fn(&Options) -> _),
+        ("growing", growing),
+        ("appearing", appearing),
+    ];
+    for (seed, (name, round)) in (first_seed..).zip(rounds.iter().cycle()) {
+        if kills >= args.kills || begun.elapsed() >= Duration::from_secs(args.seconds) {
+            break;
+        }
+        let options = Options {
+            binary: binary.clone(),
+            seed,
+            kills: KILLS_A_ROUND.min(args.kills - kills),
+        };
+        match round(&options) {
+            Ok((done, saving)) => {
+                kills += done;
+                within += saving;
+                println!("{name}, seed {seed}: exact after {done} kills");
+            }
+            Err(difference) => {
+                eprintln!("torture: {name}, {difference}; --seed {seed} repeats the input");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    println!(
+        "{kills} kills, {within} of them while a batch was being saved, in {} s: nothing lost, nothing doubled",
+        begun.elapsed().as_secs()
+    );
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,200 @@
+//! What is done in a round.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::input::{orders, packed};
+use crate::kills::Kills;
+use crate::verdict::{check, lines, oracle};
+
+/// The flags of every run: short batches, so that there are many saves.
+const FLAGS: [&str; 6] = [
+    "--by=status",
+    "--every=10ms",
+    "--output=none",
+    "--quiet",
+    "--no-pin",
+    "--parsers=2",
+];
+
+/// How a round is done.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The program.
+    pub binary: PathBuf,
+    /// From which the input and the instants are drawn.
+    pub seed: u64,
+    /// How many kills there are to be, at the most.
+    pub kills: u32,
+}
+
+/// What went wrong, with the seed.
+type Outcome = Result<(u32, u32), String>;
+
+/// Counts files and an archive that do not change, killed until they are counted. Then counts them again,
+/// which must add nothing.
+///
+/// # Errors
+/// What is different from an uninterrupted run.
+pub fn finished(options: &Options) -> Outcome {
+    let here = folder();
+    let mut oracle = oracle();
+    let mut sources = Vec::new();
+    for number in 0..3 {
+        let bytes = orders(options.seed.wrapping_add(number), 60_000);
+        oracle.count(&bytes);
+        let name = here.path().join(format!("{number}.jsonl"));
+        let bytes = if number == 1 { packed(&bytes) } else { bytes };
+        fs::write(&name, bytes).map_err(|error| told(options, &error.to_string()))?;
+        sources.push(name.display().to_string());
+    }
+    let state = here.path().join("state.db");
+    let mut kills = Kills::new(
+        &options.binary,
+        &sources,
+        &FLAGS,
+        state.clone(),
+        options.seed,
+    );
+    let mut ended = None;
+    while ended.is_none() && kills.done.0 < options.kills {
+        ended = kills.kill_once();
+    }
+    for _ in 0..2 {
+        let status = kills.finish(|| false);
+        if !status.success() {
+            return Err(told(options, &format!("it ended with {status}")));
+        }
+        check(&state, &oracle).map_err(|difference| told(options, &difference))?;
+    }
+    Ok(kills.done)
+}
+
+/// Counts a file that grows and is rotated meanwhile, killed so many times.
+///
+/// # Errors
+/// What is different from an uninterrupted run.
+pub fn growing(options: &Options) -> Outcome {
+    let here = folder();
+    let log = here.path().join("app.log");
+    let sources = [format!("{}*", log.display())];
+    let flags = [&FLAGS[..], &["--follow"]].concat();
+    let state = here.path().join("state.db");
+    let mut kills = Kills::new(
+        &options.binary,
+        &sources,
+        &flags,
+        state.clone(),
+        options.seed,
+    );
+    let is_over = AtomicBool::new(false);
+    let written = thread::scope(|scope| {
+        let writer = scope.spawn(|| write_and_rotate(&log, options.seed, &is_over));
+        while kills.done.0 < options.kills {
+            if let Some(status) = kills.kill_once() {
+                is_over.store(true, Ordering::Relaxed);
+                return Err(told(options, &format!("it ended with {status}")));
+            }
+        }
+        // Relaxed: nothing but the flag is told.
+        is_over.store(true, Ordering::Relaxed);
+        let written = writer.join().expect("the writer does not panic");
+        written.map_err(|error| told(options, &error.to_string()))
+    })?;
+    let mut oracle = oracle();
+    oracle.count(&written);
+    let wanted = oracle.ledger.lines;
+    kills.finish(|| lines(&state) >= wanted);
+    check(&state, &oracle).map_err(|difference| told(options, &difference))?;
+    Ok(kills.done)
+}
+
+/// Counts files that appear in a folder, killed so many times.
+///
+/// # Errors
+/// What is different from an uninterrupted run.
+pub fn appearing(options: &Options) -> Outcome {
+    let here = folder();
+    let incoming = here.path().join("in");
+    let io = |error: io::Error| told(options, &error.to_string());
+    fs::create_dir(&incoming).map_err(io)?;
+    let state = here.path().join("state.db");
+    let sources = [format!("{}/", incoming.display())];
+    let mut kills = Kills::new(
+        &options.binary,
+        &sources,
+        &FLAGS,
+        state.clone(),
+        options.seed,
+    );
+    let mut oracle = oracle();
+    let mut number = 0;
+    while kills.done.0 < options.kills {
+        for _ in 0..2 {
+            let bytes = orders(options.seed.wrapping_add(number), 4_000);
+            oracle.count(&bytes);
+            let name = format!("{number}.jsonl");
+            fs::write(here.path().join(&name), bytes).map_err(io)?;
+            fs::rename(here.path().join(&name), incoming.join(&name)).map_err(io)?;
+            number += 1;
+        }
+        if let Some(status) = kills.kill_once() {
+            return Err(told(options, &format!("it ended with {status}")));
+        }
+    }
+    let wanted = oracle.ledger.lines;
+    kills.finish(|| lines(&state) >= wanted);
+    check(&state, &oracle).map_err(|difference| told(options, &difference))?;
+    Ok(kills.done)
+}
+
+/// Appends pieces of lines until it is told to end, and gives the file another name now and then. Returns all
+/// that was written.
+fn write_and_rotate(log: &Path, seed: u64, is_over: &AtomicBool) -> io::Result<Vec<u8>> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let orders = orders(seed, 20_000);
+    let mut written = Vec::new();
+    let mut rotations = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let mut file = File::options().append(true).create(true).open(log)?;
+        let begin = written.len() % orders.len();
+        let piece = rng.usize(1..200_000).min(orders.len() - begin);
+        // Whole lines, torn by the writes.
+        let piece = &orders[begin..begin + piece];
+        let line = piece.iter().rposition(|&byte| byte == b'\n');
+        let piece = match line {
+            Some(line) => &piece[..=line],
+            None => continue,
+        };
+        for torn in piece.chunks(rng.usize(50..5_000)) {
+            file.write_all(torn)?;
+        }
+        written.extend_from_slice(piece);
+        if rng.u8(..4) == 0 {
+            // Older ones move on, as logrotate has it.
+            for age in (1..=rotations).rev() {
+                fs::rename(aged(log, age), aged(log, age + 1))?;
+            }
+            fs::rename(log, aged(log, 1))?;
+            rotations += 1;
+        }
+        thread::sleep(Duration::from_millis(rng.u64(1..40)));
+    }
+    Ok(written)
+}
+
+fn aged(log: &Path, age: u32) -> PathBuf {
+    PathBuf::from(format!("{}.{age}", log.display()))
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder for scratch files")
+}
+
+fn told(options: &Options, what: &str) -> String {
+    format!("seed {}: {what}", options.seed)
+}
