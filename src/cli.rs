@@ -5,6 +5,7 @@
 //! value and the remedy.
 
 mod complaint;
+mod state;
 mod values;
 
 use std::path::PathBuf;
@@ -15,12 +16,13 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::record::KeyPath;
 use crate::sink::OutputFormat;
 use crate::source::{OnClose, OnReplaced, StartAt};
-use crate::state;
+use crate::state::SENT_MAX;
 use crate::tolerance::Tolerance;
 use crate::window::WindowSpec;
 
 pub use complaint::one_line;
 pub(crate) use complaint::{remedy, shown};
+pub use state::{ExportArgs, ExportFormat, MergeArgs, StateCommand, StateFileArgs, VerifyArgs};
 use values::{duration, interval, key_path, number, partition, size, tolerance, top, window};
 
 /// The command line.
@@ -64,6 +66,12 @@ pub enum Command {
     /// Check a file of settings, or show an example of one.
     #[command(subcommand, arg_required_else_help = true)]
     Config(ConfigCommand),
+    /// Show, check, export, put aside or add up state files (count --state).
+    #[command(subcommand, arg_required_else_help = true)]
+    State(StateCommand),
+    /// Count files again, slowly and simply, and compare with a state file.
+    #[command(after_long_help = state::VERIFY_EXAMPLES)]
+    Verify(VerifyArgs),
     /// Count an embedded order stream over a real loopback socket.
     #[command(after_long_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
@@ -398,7 +406,7 @@ pub struct StateArgs {
     pub state: Option<PathBuf>,
 
     /// Batches that may wait to be saved; with more the counting waits for the disk.
-    #[arg(long, value_name = "N", default_value_t = state::SENT_MAX, value_parser = number::<usize>(1..=1024))]
+    #[arg(long, value_name = "N", default_value_t = SENT_MAX, value_parser = number::<usize>(1..=1024))]
     pub state_lag: usize,
 
     /// What to do about a file that was counted and has been cut or replaced since. [default: fail, of

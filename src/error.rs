@@ -37,6 +37,8 @@ pub enum Error {
     State(String),
     /// Bad lines that were to be kept were not; everything was counted. Exit status 1.
     Unsaved(String),
+    /// A state is not what it should be. Exit status 3.
+    Differs(String),
     /// The books do not balance: a bug. Exit status 3.
     Ledger(String),
 }
@@ -52,7 +54,7 @@ impl Error {
             | Error::System(..)
             | Error::State(_)
             | Error::Unsaved(_) => 1,
-            Error::Malformed(..) | Error::Ledger(_) => 3,
+            Error::Malformed(..) | Error::Differs(_) | Error::Ledger(_) => 3,
         }
     }
 
@@ -68,6 +70,7 @@ impl fmt::Display for Error {
             Error::Usage(message)
             | Error::Source(message)
             | Error::State(message)
+            | Error::Differs(message)
             | Error::Unsaved(message) => f.write_str(message),
             Error::Setting {
                 name,

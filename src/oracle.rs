@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, BufRead, Read};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -65,14 +66,44 @@ impl Oracle {
     pub fn count(&mut self, stream: &[u8]) {
         let stream = stream.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(stream);
         for line in stream.split_inclusive(|&byte| byte == b'\n') {
-            let line = line.strip_suffix(b"\n").unwrap_or(line);
-            self.ledger.lines += 1;
-            match self.verdict(line) {
-                Ok(key) => {
-                    self.ledger.counted += 1;
-                    *self.counts.entry(key).or_default() += 1;
-                }
-                Err(reason) => self.ledger.drop_line(reason),
+            self.count_line(line.strip_suffix(b"\n").unwrap_or(line));
+        }
+    }
+
+    fn count_line(&mut self, line: &[u8]) {
+        self.ledger.lines += 1;
+        match self.verdict(line) {
+            Ok(key) => {
+                self.ledger.counted += 1;
+                *self.counts.entry(key).or_default() += 1;
+            }
+            Err(reason) => self.ledger.drop_line(reason),
+        }
+    }
+}
+
+/// The counting of streams that are too long for memory.
+impl Oracle {
+    /// As [`Oracle::count`], line by line; of a line that is too long no more is kept than shows that.
+    ///
+    /// # Errors
+    /// What the stream answers.
+    pub fn count_stream(&mut self, stream: &mut dyn BufRead) -> io::Result<()> {
+        let kept_bytes_max = self.max_line_bytes as u64 + 8;
+        let mut is_first = true;
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            if stream.take(kept_bytes_max).read_until(b'\n', &mut line)? == 0 {
+                return Ok(());
+            }
+            if line.last() != Some(&b'\n') {
+                stream.skip_until(b'\n')?;
+            }
+            // Only the beginning of a stream has a mark to skip.
+            match std::mem::take(&mut is_first) {
+                true => self.count(&line),
+                false => self.count_line(line.strip_suffix(b"\n").unwrap_or(&line)),
             }
         }
     }

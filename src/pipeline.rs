@@ -292,7 +292,8 @@ impl Pipeline {
         let begin = match self.state {
             None => Begin::anew(shards, committers),
             Some(state) => {
-                let restored = state::restore(&state, &hasher, &mut counts)?;
+                let restored =
+                    state::restore(&state, &hasher, &mut counts, self.settings.keys_max)?;
                 let (batch, ledger) = (state.saved().batch, state.saved().ledger);
                 let now = self.clock.now();
                 let saver = Saver::new(state, restored.rows, &names.join(", "), now)?;

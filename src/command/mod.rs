@@ -5,8 +5,9 @@
 mod config;
 mod count;
 mod demo;
-
+mod state;
 mod tap;
+mod verify;
 
 use std::io::Write;
 use std::process;
@@ -31,6 +32,8 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::Tap(args) => tap::run(args, cli.voice),
         Command::Config(ConfigCommand::Check(args)) => config::check(args),
         Command::Config(ConfigCommand::Example) => config::example(),
+        Command::State(command) => state::run(command),
+        Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args, cli.voice),
     }
 }

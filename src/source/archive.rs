@@ -199,6 +199,25 @@ impl Drop for Decoder {
     }
 }
 
+/// The contents of a regular file, decompressed if need be: for who reads it alone and may wait.
+///
+/// # Errors
+/// If it cannot be read, or the decompressor gets no memory.
+pub(crate) fn stream(file: File) -> io::Result<Box<dyn Read>> {
+    let mut head = [0; HEAD_BYTES];
+    let count = retry(|| file.read_at(&mut head, 0))?;
+    let Sniffed::Archive(format) = sniff(&head[..count]) else {
+        return Ok(Box::new(file));
+    };
+    let head = io::Cursor::new(Vec::new());
+    let file = Arc::new(file);
+    let input = BufReader::with_capacity(INPUT_BYTES, Input { head, file });
+    Ok(match Archive::new(format, input)? {
+        Archive::Gzip(decoder) => decoder,
+        Archive::Zstd(decoder) => Box::new(decoder),
+    })
+}
+
 /// The archive as it is read.
 struct Input {
     /// What was read before it was known to be an archive.

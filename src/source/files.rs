@@ -80,7 +80,12 @@ impl Files {
     /// # Errors
     /// If one was replaced and that is to be an error.
     pub fn with_known(mut self, known: KnownFiles) -> Result<Files, Error> {
-        for path in self.rest.as_slice() {
+        for path in self
+            .rest
+            .as_slice()
+            .iter()
+            .filter(|_| known.refuses_replaced())
+        {
             // What cannot be opened now will be told when its turn comes.
             if let Ok(file) = File::open(path) {
                 known.begin(path, &file)?;

@@ -121,6 +121,11 @@ impl KnownFiles {
         known
     }
 
+    /// Whether a file in the place of another ends the run.
+    pub(super) fn refuses_replaced(&self) -> bool {
+        self.on_replaced == OnReplaced::Fail
+    }
+
     /// The same files for whom a name means nothing: what takes another's name is a new file.
     pub(super) fn without_names(self) -> KnownFiles {
         KnownFiles {
@@ -145,7 +150,7 @@ impl KnownFiles {
     ///
     /// # Errors
     /// If it cannot be read, or replaces one that is known and that is to end the run.
-    pub(super) fn begin(&self, path: &Path, file: &File) -> Result<FileOffset, Error> {
+    pub(crate) fn begin(&self, path: &Path, file: &File) -> Result<FileOffset, Error> {
         let shown = path.display().to_string();
         let reading = |error: io::Error| failed(&shown, "read", &error);
         let metadata = file.metadata().map_err(reading)?;

@@ -27,6 +27,7 @@ mod start;
 mod tls;
 mod watch;
 
+pub(crate) use archive::stream;
 pub use client::{Client, ClientOptions, OnClose};
 pub use file::FileSource;
 pub(crate) use file::failed;

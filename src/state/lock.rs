@@ -5,7 +5,7 @@
 //! would be lost with the first descriptor of it that is closed. The file stays where it is: whoever removed it
 //! might remove the lock of another.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,9 @@ pub(super) enum Refused {
 impl Lock {
     /// Takes the lock of the state file at `path`; does not wait.
     pub(super) fn take(path: &Path) -> Result<Lock, Refused> {
-        let mut name = path.as_os_str().to_owned();
+        // Whichever link leads to the file, there is one lock.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let mut name = path.into_os_string();
         name.push(".lock");
         let name = PathBuf::from(name);
         let taken = OpenOptions::new()

@@ -16,12 +16,17 @@
 //! opened where it stood. What the totals mean ([`Meaning`]) is stored too: a run that would count something
 //! else into them is refused.
 //!
+//! [`Look`] reads a state file while somebody counts into it; [`merge`] adds several up.
+//!
 //! WAL mode, `synchronous = NORMAL`: the death of the process loses nothing that was saved; the death of the
 //! machine may lose the last batches as a whole, which are then counted again.
 
 mod change;
+mod export;
 mod lock;
+mod look;
 mod meaning;
+mod merge;
 mod open;
 mod restore;
 mod save;
@@ -29,8 +34,10 @@ mod schema;
 mod stage;
 
 pub use change::{BatchChange, CHANGE_BYTES, ShardChange};
+pub use look::{Look, Run};
 pub use meaning::Meaning;
-pub use open::{CACHE_BYTES, Saved, SavedPart, State};
+pub use merge::merge;
+pub use open::{CACHE_BYTES, Locked, Saved, SavedPart, State};
 pub use restore::{Restored, restore};
 pub use save::{KEY_BYTES, Saver};
 pub use stage::{SENT_MAX, Sender, Stage, connect};

@@ -1,6 +1,5 @@
 //! Opening a state file: created if it is not there, refused if it is not for this run.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
@@ -16,7 +15,7 @@ use crate::state::schema::{APPLICATION_ID, TABLES, VERSION};
 pub const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// How long to wait for another program that has the database for a moment.
-const BUSY_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+pub(super) const BUSY_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// An open state file, locked for this process.
 #[derive(Debug)]
@@ -69,10 +68,8 @@ impl State {
             value: path.display().to_string(),
             remedy,
         };
-        // Whichever link leads to it, there is one lock.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let lock = Lock::take(&path).map_err(|why| refused(not_locked(&why)))?;
-        let mut db = connect(&path).map_err(refused)?;
+        let lock = Lock::take(path).map_err(|why| refused(not_locked(&why)))?;
+        let mut db = connect(path).map_err(refused)?;
         let told = |error: &rusqlite::Error| refused(words(error));
         match kind(&db).map_err(|error| told(&error))? {
             Kind::Empty => create(&mut db, meaning).map_err(|error| told(&error))?,
@@ -86,7 +83,7 @@ impl State {
         let saved = load(&db).map_err(|error| told(&error))?;
         Ok(State {
             db,
-            path,
+            path: path.to_owned(),
             saved,
             lock,
         })
@@ -95,6 +92,29 @@ impl State {
     /// Where the run before ended.
     pub fn saved(&self) -> &Saved {
         &self.saved
+    }
+}
+
+/// A state file that is locked for this process, whatever is in it.
+#[derive(Debug)]
+pub struct Locked {
+    _lock: Lock,
+}
+
+impl Locked {
+    /// Locks the state file at `path`.
+    ///
+    /// # Errors
+    /// If another process has it.
+    pub fn take(path: &Path) -> Result<Locked, Error> {
+        match Lock::take(path) {
+            Ok(lock) => Ok(Locked { _lock: lock }),
+            Err(why) => Err(Error::State(format!(
+                "{}: {}",
+                path.display(),
+                not_locked(&why)
+            ))),
+        }
     }
 }
 
@@ -185,7 +205,7 @@ fn check_meaning(stored: &Meaning, wanted: &Meaning) -> Result<(), String> {
         .map(|(stored, wanted)| format!("it was counted with {stored}, this run has {wanted}"))
         .collect();
     Err(format!(
-        "{}; count as it was, name another file, or delete it to begin anew",
+        "{}; count as it was, name another file, or begin anew after 'tallyline state reset'",
         told.join("; ")
     ))
 }
@@ -277,7 +297,7 @@ fn not_locked(why: &Refused) -> String {
 
 /// What SQLite says, as a person would, and what to do.
 pub(super) fn words(error: &rusqlite::Error) -> String {
-    let damaged = "restore a copy of it, or delete it to begin anew";
+    let damaged = "restore a copy of it, or begin anew after 'tallyline state reset'";
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full".to_owned(),
         Some(ErrorCode::ReadOnly) => "it may not be written to".to_owned(),

@@ -28,52 +28,76 @@ pub fn restore(
     state: &State,
     hasher: &KeyHasher,
     shards: &mut [Counts],
+    keys_max: u64,
 ) -> Result<Restored, Error> {
     let refused = |remedy: String| Error::Setting {
         name: "state",
         value: state.path.display().to_string(),
         remedy,
     };
-    let mut rows = vec![Vec::new(); shards.len()];
-    let mut totals = vec![Vec::new(); shards.len()];
-    let mut keys = 0_u64;
-    let mut is_beyond = false;
-    let mut counted = state.saved.overflow + state.saved.other;
-    let each = |row, key: KeyRef<'_>, total| {
-        let (fold, count) = (key.fold(), shards.len());
-        let hash = hasher.hash(fold, key);
-        let shard = shard_of(hash, count);
-        is_beyond |= !shards[shard].restore(hash, key);
-        keys += 1;
-        counted += total;
-        rows[shard].push(row);
-        totals[shard].push(total);
-    };
-    each_key(&state.db, each).map_err(|error| refused(words(&error)))?;
-    if is_beyond {
+    let loaded = load_keys(&state.db, hasher, shards).map_err(|error| refused(words(&error)))?;
+    let keys: usize = loaded.rows.iter().map(Vec::len).sum();
+    if loaded.is_beyond {
         return Err(Error::Setting {
             name: "max-keys",
-            value: state.path.display().to_string(),
-            remedy: format!("the state has {keys} keys already; give at least that many"),
+            value: keys_max.to_string(),
+            remedy: format!(
+                "{} has {keys} keys already; give at least that many",
+                state.path.display()
+            ),
         });
     }
     let ledger = state.saved.ledger;
+    let totals: u64 = loaded.totals.iter().flatten().sum();
+    let counted = totals + state.saved.overflow + state.saved.other;
     if counted != ledger.counted || !ledger.is_balanced() {
         return Err(refused(format!(
-            "it is damaged: the totals add up to {counted}, the ledger has {} counted of {} lines; restore a copy of it, or delete it to begin anew",
+            "it is damaged: the totals add up to {counted}, the ledger has {} counted of {} lines; restore a copy of it, or begin anew after 'tallyline state reset'",
             ledger.counted, ledger.lines
         )));
     }
     let closed = shards.iter_mut().map(|shard| shard.close(Vec::new()));
     let saved = &state.saved;
     Ok(Restored {
-        totals: Totals::restored(closed.collect(), totals, saved.overflow, saved.other),
-        rows,
+        totals: Totals::restored(closed.collect(), loaded.totals, saved.overflow, saved.other),
+        rows: loaded.rows,
     })
 }
 
+/// The keys, by shard and id.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    /// Their row numbers.
+    pub(super) rows: Vec<Vec<i64>>,
+    /// Their totals.
+    pub(super) totals: Vec<Vec<u64>>,
+    /// There was no room for all of them.
+    is_beyond: bool,
+}
+
+/// Puts all keys into the shards' counters.
+pub(super) fn load_keys(
+    db: &rusqlite::Connection,
+    hasher: &KeyHasher,
+    shards: &mut [Counts],
+) -> rusqlite::Result<Loaded> {
+    let mut loaded = Loaded {
+        rows: vec![Vec::new(); shards.len()],
+        totals: vec![Vec::new(); shards.len()],
+        is_beyond: false,
+    };
+    each_key(db, |row, key, total| {
+        let hash = hasher.hash(key.fold(), key);
+        let shard = shard_of(hash, shards.len());
+        loaded.is_beyond |= !shards[shard].restore(hash, key);
+        loaded.rows[shard].push(row);
+        loaded.totals[shard].push(total);
+    })?;
+    Ok(loaded)
+}
+
 /// Shows every key with its row number and its total, by row number.
-pub(super) fn each_key(
+fn each_key(
     db: &rusqlite::Connection,
     mut each: impl FnMut(i64, KeyRef<'_>, u64),
 ) -> rusqlite::Result<()> {

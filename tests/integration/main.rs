@@ -21,3 +21,4 @@ mod cli;
 mod settings;
 mod bad_lines;
 mod restart;
+mod state;

@@ -1,0 +1,120 @@
+//! `tallyline verify`: the files counted again by the oracle, and the state compared with that.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
+
+use crate::cli::VerifyArgs;
+use crate::error::Error;
+use crate::key::Key;
+use crate::oracle::Oracle;
+use crate::record::KeyPath;
+use crate::sink::text::grouped;
+use crate::source::{self, FileOffset, FileStage, KnownFiles, OnReplaced};
+use crate::state::Look;
+
+pub(super) fn run(args: &VerifyArgs) -> Result<(), Error> {
+    let look = Look::open(&args.state)?;
+    let mut oracle = oracle(&look)?;
+    let known = KnownFiles::new(look.saved().files.clone(), OnReplaced::Fail);
+    let mut verified = Vec::new();
+    for path in &args.files {
+        verified.push(count(&mut oracle, path, &known)?.inode);
+    }
+    for file in &look.saved().files {
+        if file.offset > 0 && !verified.contains(&file.inode) {
+            tracing::warn!(
+                "{} is counted in the state too, and not named here",
+                file.name
+            );
+        }
+    }
+    let differences = differences(&look, &oracle)?;
+    let mut stdout = io::stdout().lock();
+    let text: String = differences.iter().map(|line| format!("{line}\n")).collect();
+    stdout.write_all(text.as_bytes()).map_err(Error::Output)?;
+    if differences.is_empty() {
+        let text = format!(
+            "{}: the same; {} lines, {} keys\n",
+            args.state.display(),
+            grouped(oracle.ledger.lines),
+            grouped(oracle.counts.len() as u64)
+        );
+        return stdout.write_all(text.as_bytes()).map_err(Error::Output);
+    }
+    Err(Error::Differs(format!(
+        "{}: not what is in the files",
+        args.state.display()
+    )))
+}
+
+/// An oracle that counts what the state's totals mean.
+fn oracle(look: &Look) -> Result<Oracle, Error> {
+    let meaning = look.meaning();
+    let by = meaning.values("by").next().map(KeyPath::parse);
+    let line_bytes_max = meaning.values("max-line").next();
+    match (by, line_bytes_max.and_then(|max| max.parse().ok())) {
+        (Some(Ok(by)), Some(max)) => Ok(Oracle::new(by, max)),
+        _ => Err(Error::State(format!(
+            "{}: no settings that this program knows",
+            look.path().display()
+        ))),
+    }
+}
+
+/// Counts a file as far as it is counted in the state. Returns which it is.
+fn count(oracle: &mut Oracle, path: &Path, known: &KnownFiles) -> Result<FileOffset, Error> {
+    let name = path.display().to_string();
+    let failed = |error: io::Error| source::failed(&name, "read", &error);
+    let file = File::open(path).map_err(failed)?;
+    let end = known.begin(path, &file)?;
+    let stream = source::stream(file).map_err(failed)?;
+    // One that was read to its end has its last line, with or without newline.
+    let limit = match end.stage {
+        FileStage::Done => u64::MAX,
+        _ => end.offset,
+    };
+    if end.offset == 0 && end.stage != FileStage::Done {
+        tracing::warn!("{name} is not counted in the state");
+    }
+    oracle
+        .count_stream(&mut BufReader::new(stream.take(limit)))
+        .map_err(failed)?;
+    Ok(end)
+}
+
+/// Each figure that is another in the state.
+fn differences(look: &Look, oracle: &Oracle) -> Result<Vec<String>, Error> {
+    let mut lines = Vec::new();
+    let columns = look.saved().ledger.columns().into_iter();
+    for ((name, state), (_, files)) in columns.zip(oracle.ledger.columns()) {
+        if state != files {
+            lines.push(format!(
+                "{name}: {state} in the state, {files} in the files"
+            ));
+        }
+    }
+    let totals = look.totals()?;
+    let (rows, _) = totals.total_rows(None);
+    let mut state: BTreeMap<Key, u64> = rows
+        .iter()
+        .map(|row| (row.key.to_key(), row.total))
+        .collect();
+    for (key, &files) in &oracle.counts {
+        let state = state.remove(key).unwrap_or(0);
+        if state != files {
+            lines.push(format!(
+                "key {:?}: {state} in the state, {files} in the files",
+                key.as_ref()
+            ));
+        }
+    }
+    for (key, state) in &state {
+        lines.push(format!(
+            "key {:?}: {state} in the state, 0 in the files",
+            key.as_ref()
+        ));
+    }
+    Ok(lines)
+}
