@@ -3,7 +3,13 @@
 //! The parsers make [`KeyRef`]s out of the lines they read, the combine table and the shards hold
 //! the same two parts (kind and bytes), and the sinks print them. Two keys are equal when their
 //! kinds and their bytes are: the string `"1"`, the number `1` and the number `1.0` are three keys.
+//!
+//! A composite key is one key too, so that nobody between the parsers and the sinks needs to know of
+//! parts: its bytes are its parts', each behind a byte that tells the part's kind and that UTF-8 has no
+//! use for ([`KeyKind::mark`]). That is one byte a part, nothing to escape, and equal bytes mean
+//! equal parts; two short parts still fit a [`Fold`]. Only the order of output looks inside.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// The JSON type of a key.
@@ -22,7 +28,12 @@ pub enum KeyKind {
     Number = 3,
     /// A string; the key's bytes are its value, escapes resolved, in UTF-8.
     String = 4,
+    /// Several values; the key's bytes are those of [`KeyRef::push_part`], part after part.
+    Composite = 5,
 }
+
+/// The least byte that begins a part of a composite key. UTF-8 has no byte from here on.
+const MARK_MIN: u8 = 0xF8;
 
 impl KeyKind {
     /// The kind with this discriminant, if there is one.
@@ -33,6 +44,7 @@ impl KeyKind {
             2 => Some(KeyKind::True),
             3 => Some(KeyKind::Number),
             4 => Some(KeyKind::String),
+            5 => Some(KeyKind::Composite),
             _ => None,
         }
     }
@@ -44,7 +56,13 @@ impl KeyKind {
             KeyKind::False | KeyKind::True => "boolean",
             KeyKind::Number => "number",
             KeyKind::String => "string",
+            KeyKind::Composite => "composite",
         }
+    }
+
+    /// The byte that a part of this kind begins with in a composite key.
+    const fn mark(self) -> u8 {
+        MARK_MIN + self as u8
     }
 }
 
@@ -67,11 +85,11 @@ impl Fold {
 }
 
 /// A borrowed key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyRef<'a> {
     /// The JSON type.
     pub kind: KeyKind,
-    /// The value, as [`KeyKind`] says for each kind; always valid UTF-8.
+    /// The value, as [`KeyKind`] says for each kind; valid UTF-8 but for a composite key's marks.
     pub bytes: &'a [u8],
 }
 
@@ -108,7 +126,43 @@ impl<'a> KeyRef<'a> {
         }
     }
 
-    /// The key's text: a string's value, a number's source text, or the literal.
+    /// The composite key whose parts [`KeyRef::push_part`] has put into `bytes`.
+    pub const fn composite(bytes: &'a [u8]) -> KeyRef<'a> {
+        KeyRef {
+            kind: KeyKind::Composite,
+            bytes,
+        }
+    }
+
+    /// Appends this key, which is not composite, as a part of a composite one.
+    #[inline]
+    pub fn push_part(&self, composite: &mut Vec<u8>) {
+        composite.push(self.kind.mark());
+        composite.extend_from_slice(self.bytes);
+    }
+
+    /// The parts of a composite key in their order; any other key is its only part.
+    pub fn parts(&self) -> impl Iterator<Item = KeyRef<'a>> + use<'a> {
+        let mut single = (self.kind != KeyKind::Composite).then_some(*self);
+        let mut rest = match single {
+            Some(_) => &[],
+            None => self.bytes,
+        };
+        std::iter::from_fn(move || {
+            if let Some(part) = single.take() {
+                return Some(part);
+            }
+            let (&mark, behind) = rest.split_first()?;
+            let len = behind.iter().position(|&byte| byte >= MARK_MIN);
+            let (bytes, next) = behind.split_at(len.unwrap_or(behind.len()));
+            rest = next;
+            let kind = KeyKind::from_u8(mark - MARK_MIN).expect("a part begins with its mark");
+            Some(KeyRef { kind, bytes })
+        })
+    }
+
+    /// The key's text: a string's value, a number's source text, or the literal; of a composite key
+    /// its parts' texts in brackets.
     ///
     /// The bytes of a key are UTF-8 by the parsers' contract; a replacement character in the
     /// result would be a bug, never a panic at the terminal.
@@ -118,6 +172,7 @@ impl<'a> KeyRef<'a> {
             KeyKind::False => "false".into(),
             KeyKind::True => "true".into(),
             KeyKind::Number | KeyKind::String => String::from_utf8_lossy(self.bytes),
+            KeyKind::Composite => format!("{self:?}").into(),
         }
     }
 
@@ -160,17 +215,36 @@ impl<'a> KeyRef<'a> {
     }
 }
 
+/// By kind, then by bytes; composite keys by their parts, the first that differs.
+impl Ord for KeyRef<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if self.kind == KeyKind::Composite && other.kind == KeyKind::Composite {
+            return self.parts().cmp(other.parts());
+        }
+        self.kind
+            .cmp(&other.kind)
+            .then_with(|| self.bytes.cmp(other.bytes))
+    }
+}
+
+impl PartialOrd for KeyRef<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl fmt::Debug for KeyRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             KeyKind::String => write!(f, "{:?}", self.text()),
+            KeyKind::Composite => f.debug_list().entries(self.parts()).finish(),
             _ => write!(f, "{}", self.text()),
         }
     }
 }
 
 /// An owned key, for the oracle, for tests and for library users.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     kind: KeyKind,
     bytes: Box<[u8]>,
@@ -183,6 +257,18 @@ impl Key {
             kind: self.kind,
             bytes: &self.bytes,
         }
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_ref().cmp(&other.as_ref())
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -213,6 +299,39 @@ mod tests {
                 assert_eq!(a.cmp(b), i.cmp(&j), "{a:?} {b:?}");
             }
         }
+    }
+
+    #[test]
+    fn composite_keys_are_equal_and_sorted_by_their_parts() {
+        let parts = [
+            KeyRef::null(),
+            KeyRef::boolean(true),
+            KeyRef::number("1"),
+            KeyRef::string(""),
+            KeyRef::string("a"),
+            KeyRef::string("a\0"),
+            KeyRef::string("ab"),
+            KeyRef::string("\u{10ffff}"),
+        ];
+        let mut keys = Vec::new();
+        for first in parts {
+            for second in parts {
+                let mut bytes = Vec::new();
+                first.push_part(&mut bytes);
+                second.push_part(&mut bytes);
+                keys.push(bytes);
+            }
+        }
+        for (i, a) in keys.iter().map(|key| KeyRef::composite(key)).enumerate() {
+            let own: Vec<_> = a.parts().collect();
+            assert_eq!(own, [parts[i / parts.len()], parts[i % parts.len()]]);
+            for (j, b) in keys.iter().map(|key| KeyRef::composite(key)).enumerate() {
+                assert_eq!(a == b, i == j, "{a:?} {b:?}");
+                assert_eq!(a.cmp(&b), i.cmp(&j), "{a:?} {b:?}");
+            }
+        }
+        let shown = format!("{:?}", KeyRef::composite(&keys[parts.len() + 4]));
+        assert_eq!(shown, r#"[true, "a"]"#);
     }
 
     fn fold(bytes: &[u8]) -> Fold {

@@ -98,6 +98,7 @@ pub mod oracle;
 pub mod thread;
 pub mod park;
 pub mod key;
+pub mod decimal;
 pub mod ledger;
 pub mod clock;
 pub mod error;
