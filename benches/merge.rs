@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tallyline::budget::KeyBudget;
-use tallyline::counts::{ClosedCounts, Counts};
+use tallyline::counts::{ClosedCounts, Counts, Zeros};
 use tallyline::totals::Totals;
 
 use common::{Keys, slow_group};
@@ -28,7 +28,7 @@ fn bench(criterion: &mut Criterion) {
         }
         let closed: Vec<ClosedCounts> = shards
             .iter_mut()
-            .map(|shard| shard.close(Vec::new()))
+            .map(|shard| shard.close(Zeros::default()))
             .collect();
         // The same counts once more, without news.
         let again = || -> Vec<ClosedCounts> {
@@ -47,8 +47,7 @@ fn bench(criterion: &mut Criterion) {
             counts: counts.counts,
             new_keys: news.new_keys.clone(),
             new_segments: news.new_segments.clone(),
-            overflow: 0,
-            other: 0,
+            ..ClosedCounts::default()
         });
         totals.add(news.collect());
         let batch = totals.add(rest);

@@ -21,6 +21,7 @@ use fastrand::Rng;
 use memchr::{memchr_iter, memrchr};
 use simd_json::prelude::*;
 use simd_json::{Buffers, INPUT_PADDING, Tape, fill_tape_padded};
+use tallyline::decimal::Decimal;
 use tallyline::key::KeyRef;
 use tallyline::ledger::Reason;
 use tallyline::record::fast::Level;
@@ -128,6 +129,7 @@ fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
 struct Sum {
     counted: u64,
     key_bytes: u64,
+    unsummed: u64,
     dropped: u64,
 }
 
@@ -136,6 +138,12 @@ impl LineSink for Sum {
     fn counted(&mut self, key: KeyRef<'_>) {
         self.counted += 1;
         self.key_bytes += key.bytes.len() as u64;
+    }
+
+    #[inline]
+    fn summed(&mut self, key: KeyRef<'_>, number: Option<Decimal>) {
+        self.counted(key);
+        self.unsummed += u64::from(number.is_none());
     }
 
     fn dropped(&mut self, _reason: Reason, _line: &[u8]) {

@@ -21,6 +21,7 @@ use memchr::memchr_iter;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use simd_json::prelude::*;
 use simd_json::{Buffers, Tape, fill_tape_padded};
+use tallyline::decimal::Decimal;
 use tallyline::key::KeyRef;
 use tallyline::ledger::Reason;
 use tallyline::record::{KeyPath, LineSink, RecordParser};
@@ -77,6 +78,10 @@ impl LineSink for CountingSink {
             Some(i) => self.counts[i] += 1,
             None => self.dropped += 1,
         }
+    }
+
+    fn summed(&mut self, key: KeyRef<'_>, _number: Option<Decimal>) {
+        self.counted(key);
     }
 
     fn dropped(&mut self, _reason: Reason, _line: &[u8]) {

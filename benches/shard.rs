@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tallyline::block::Block;
 use tallyline::budget::KeyBudget;
-use tallyline::counts::Counts;
+use tallyline::counts::{Counts, Zeros};
 
 use common::{Keys, slow_group};
 
@@ -29,13 +29,21 @@ fn count_all(counts: &mut Counts, blocks: &[Block]) {
     blocks.iter().for_each(|block| counts.count(block));
 }
 
+/// Takes the array that came back.
+fn zeros_of(counts: &mut Vec<u64>) -> Zeros {
+    Zeros {
+        counts: std::mem::take(counts),
+        ..Zeros::default()
+    }
+}
+
 fn bench(criterion: &mut Criterion) {
     for keys in Keys::cases() {
         let records = keys.len() as u64;
         let blocks = keys.blocks();
         let mut known = counts();
         count_all(&mut known, &blocks);
-        let mut zeros = known.close(Vec::new()).counts;
+        let mut zeros = known.close(Zeros::default()).counts;
         assert_eq!(zeros.len(), keys.distinct());
         zeros.fill(0);
 
@@ -66,7 +74,7 @@ fn bench(criterion: &mut Criterion) {
                     let begin = Instant::now();
                     count_all(&mut known, &blocks);
                     elapsed += begin.elapsed();
-                    let counts = known.close(std::mem::take(&mut zeros)).counts;
+                    let counts = known.close(zeros_of(&mut zeros)).counts;
                     assert_eq!(counts.iter().sum::<u64>(), records);
                     zeros = counts;
                     zeros.fill(0);
@@ -79,7 +87,7 @@ fn bench(criterion: &mut Criterion) {
                 let mut elapsed = Duration::ZERO;
                 for _ in 0..passes {
                     known.count(&blocks[0]);
-                    let array = std::mem::take(&mut zeros);
+                    let array = zeros_of(&mut zeros);
                     let begin = Instant::now();
                     let counts = known.close(array).counts;
                     elapsed += begin.elapsed();

@@ -17,7 +17,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tallyline::block::Block;
 use tallyline::budget::KeyBudget;
 use tallyline::clock::Timestamp;
-use tallyline::counts::{ClosedCounts, Counts};
+use tallyline::counts::{ClosedCounts, Counts, Zeros};
 use tallyline::hash::KeyHasher;
 use tallyline::key::KeyRef;
 use tallyline::lane::Mark;
@@ -47,7 +47,7 @@ fn batches(keys: usize, parts: usize, totals: &mut Totals) -> Vec<BatchCounts> {
             }
             shard.count(&block);
         }
-        shard.close(Vec::new())
+        shard.close(Zeros::default())
     };
     (0..parts)
         .map(|part| totals.add(vec![close(&mut shard, part)]))

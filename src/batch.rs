@@ -16,6 +16,7 @@ use crate::lane::Mark;
 use crate::latency::Latencies;
 use crate::ledger::Ledger;
 use crate::reader::Stop;
+use crate::record::KeyPath;
 use crate::sample::SampleQueue;
 use crate::shard::{Closed, ShardBatch};
 use crate::sink::{BatchReport, Latency, Rows, Sink, TotalsReport, WindowReport, text};
@@ -49,6 +50,8 @@ pub struct Merge {
     pub windows: Windows,
     /// How many growing keys a window's report names; `None`: it does not.
     pub trending: Option<usize>,
+    /// The path of the numbers that are summed, if any are.
+    pub sum: Option<KeyPath>,
     /// Whether reports carry latencies.
     pub stats: bool,
     /// The limits whose first crossing brings a warning: keys, and bytes of a line.
@@ -109,6 +112,7 @@ struct Progress {
     has_told_overflow: bool,
     has_told_oversize: bool,
     has_told_crowd: bool,
+    has_told_unsummed: bool,
 }
 
 impl Merge {
@@ -119,6 +123,9 @@ impl Merge {
             self.top = Some(0);
         }
         let (mut totals, ledger) = std::mem::take(&mut self.before);
+        if self.sum.is_some() {
+            totals.show_sums();
+        }
         let mut progress = Progress {
             ledger_in_all: ledger,
             ..Progress::default()
@@ -147,6 +154,7 @@ impl Merge {
             }
             self.show_samples(&mut progress);
             self.tell_limits(&totals, &mut progress);
+            self.tell_unsummed(&mut progress);
             for ((closed, _), zeros) in self.shards.iter().zip(batch.into_zeros()) {
                 // An array too many is let go.
                 drop(closed.zeros.push(zeros));
@@ -349,6 +357,18 @@ impl Merge {
             tracing::warn!(
                 "lines of more than {} bytes: skipped and counted as oversize; raise --max-line to read them",
                 text::grouped(self.line_bytes_max as u64)
+            );
+        }
+    }
+
+    /// Tells once that records had no number to add.
+    fn tell_unsummed(&self, progress: &mut Progress) {
+        if let Some(path) = &self.sum
+            && progress.ledger.unsummed > 0
+            && !std::mem::replace(&mut progress.has_told_unsummed, true)
+        {
+            tracing::warn!(
+                "records without a number at {path} that can be added: counted, and left out of the sum"
             );
         }
     }

@@ -2,13 +2,15 @@
 //!
 //! A parser adds `(key, 1)` pairs to a [`Block`]; equal keys become one entry `(key, n)`, as Spark
 //! combines on the map side, so a chunk of four statuses crosses as four entries. The shard reads
-//! the entries, whose hashes it need not compute again, and sends the block back.
+//! the entries, whose hashes it need not compute again, and sends the block back. Of a query with a
+//! sum, numbers cross with their keys, combined as counts are.
 //!
 //! Bound: a block is full at [`ENTRIES_MAX`] entries or [`KEY_BYTES_MAX`] bytes of keys; one key
 //! more may stand in it, however long. A block that grew beyond that gives its memory up on
 //! [`Block::clear`].
 
 use crate::clock::Timestamp;
+use crate::decimal::Decimal;
 use crate::key::{FOLD_BYTES_MAX, Fold, KeyKind, KeyRef};
 use crate::slots::Slots;
 
@@ -41,6 +43,8 @@ pub struct Pair<'a> {
     pub fold: Fold,
     /// How many records.
     pub count: u64,
+    /// The sum of their numbers, if any came.
+    pub sum: Option<&'a Decimal>,
 }
 
 /// Pairs combined by key. See the module's documentation for its bound.
@@ -48,6 +52,8 @@ pub struct Pair<'a> {
 pub struct Block {
     entries: Vec<Entry>,
     keys: Vec<u8>,
+    /// By entry, up to the last for which a number came; the others' are 0.
+    sums: Vec<Decimal>,
     /// Finds an entry by its key; numbers are indexes into `entries`.
     table: Slots,
     /// Pairs that went in.
@@ -79,11 +85,11 @@ impl Block {
     }
 
     /// Adds one pair without looking whether its key is in the block: it becomes an entry of its own,
-    /// and [`Block::add`] does not find it.
+    /// and [`Block::add`] does not find it. Returns it as that does.
     #[inline]
-    pub fn push(&mut self, hash: u64, fold: Fold, key: KeyRef<'_>) {
+    pub fn push(&mut self, hash: u64, fold: Fold, key: KeyRef<'_>) -> u32 {
         self.records += 1;
-        self.append(hash, fold, key);
+        self.append(hash, fold, key)
     }
 
     /// Adds `count` pairs more of a key that is in the block.
@@ -94,6 +100,16 @@ impl Block {
     pub fn add_more(&mut self, entry: u32, count: u32) {
         self.records += u64::from(count);
         self.entries[entry as usize].count += count;
+    }
+
+    /// Adds to the sum of a key that is in the block.
+    #[inline]
+    pub fn add_number(&mut self, entry: u32, number: &Decimal) {
+        let entry = entry as usize;
+        if self.sums.len() <= entry {
+            self.sums.resize(entry + 1, Decimal::default());
+        }
+        self.sums[entry] += number;
     }
 
     #[cold]
@@ -136,11 +152,12 @@ impl Block {
     /// The pairs, one for each key that was added and one for each push; the iterator's copies are
     /// cheap.
     pub fn pairs(&self) -> impl ExactSizeIterator<Item = Pair<'_>> + Clone {
-        self.entries.iter().map(|entry| Pair {
+        self.entries.iter().enumerate().map(|(i, entry)| Pair {
             hash: entry.hash,
             key: entry.key(&self.keys),
             fold: entry.fold,
             count: entry.count.into(),
+            sum: self.sums.get(i),
         })
     }
 
@@ -148,6 +165,7 @@ impl Block {
     pub fn clear(&mut self) {
         self.entries.clear();
         self.table.clear();
+        self.sums.clear();
         self.keys.clear();
         self.keys.shrink_to(2 * KEY_BYTES_MAX);
         self.records = 0;

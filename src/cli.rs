@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::record::KeyPath;
+use crate::record::{Condition, KeyPath};
 use crate::sink::OutputFormat;
 use crate::source::{OnClose, OnReplaced, StartAt};
 use crate::state::SENT_MAX;
@@ -23,7 +23,9 @@ use crate::window::WindowSpec;
 pub use complaint::one_line;
 pub(crate) use complaint::{remedy, shown};
 pub use state::{ExportArgs, ExportFormat, MergeArgs, StateCommand, StateFileArgs, VerifyArgs};
-use values::{duration, interval, key_path, number, partition, size, tolerance, top, window};
+use values::{
+    condition, duration, interval, key_path, number, partition, size, tolerance, top, window,
+};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -98,6 +100,12 @@ Key paths:
   '[\"a.b\"]'                   a member whose name has a dot
   /items/0/sku                the same as a JSON Pointer
 
+Conditions:
+  status=PLACED               the string PLACED
+  code=200                    the number 200, or the string \"200\"; 'code=\"200\"' only the string
+  deleted!=true               anything else than true, or nothing at all
+  customer.vip                anything, be it false or null
+
 Examples:
   tallyline count tcp://localhost:9998 --by status --every 5s
   tallyline count orders.jsonl --by customer.address.country --output csv
@@ -112,6 +120,8 @@ Examples:
   tallyline count tcp://localhost:9998 --by status --window 1m --window 1h/1m
   tallyline count tcp://localhost:9998 --by title --every 10s --window 1h/10m --trending 10
   tallyline count --follow app.jsonl --by level --state app.db   killed and started again, exact
+  tallyline count orders.jsonl --by status --by customer.address.country
+  tallyline count orders.jsonl --by customer.id --where status=PLACED --sum total --top 10
   tallyline count orders.jsonl --by status --max-malformed 1% --reject-file bad.jsonl
 
 Settings:
@@ -150,9 +160,19 @@ pub struct CountArgs {
     #[arg(id = "source", required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
 
-    /// What to count by: the path of a string, number, boolean or null in each record.
+    /// What to count by: the path of a string, number, boolean or null in each record. Several make a
+    /// composite key.
+    #[arg(long, required = true, value_name = "PATH", value_parser = key_path)]
+    pub by: Vec<KeyPath>,
+
+    /// Count only records that meet a condition, or all of several: PATH=VALUE, PATH!=VALUE, or PATH if
+    /// anything stands there.
+    #[arg(long = "where", value_name = "CONDITION", value_parser = condition)]
+    pub conditions: Vec<Condition>,
+
+    /// Add up the numbers at a path, exactly, beside counting.
     #[arg(long, value_name = "PATH", value_parser = key_path)]
-    pub by: KeyPath,
+    pub sum: Option<KeyPath>,
 
     /// Where settings are read from.
     #[command(flatten)]

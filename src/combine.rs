@@ -9,8 +9,9 @@
 use crate::bad::BadLines;
 use crate::block::Block;
 use crate::clock::Timestamp;
+use crate::decimal::Decimal;
 use crate::hash::{KeyHasher, shard_of};
-use crate::hot::{Account, HotKeys};
+use crate::hot::{Account, HotKeys, Unsettled};
 use crate::key::{Fold, KeyRef};
 use crate::lane::Mark;
 use crate::ledger::{Ledger, Reason};
@@ -46,7 +47,17 @@ impl LineSink for Combiner {
         self.ledger.counted += 1;
         let fold = key.fold();
         if !self.hot.count(fold, key) {
-            self.add(fold, key);
+            self.add(fold, key, None);
+        }
+    }
+
+    #[inline]
+    fn summed(&mut self, key: KeyRef<'_>, number: Option<Decimal>) {
+        self.ledger.counted += 1;
+        self.ledger.unsummed += u64::from(number.is_none());
+        let fold = key.fold();
+        if !self.hot.sum(fold, key, number.as_ref()) {
+            self.add(fold, key, number.as_ref());
         }
     }
 
@@ -129,11 +140,11 @@ impl Combiner {
 
     /// Adds a pair whose key is not a hot one, yet.
     #[inline(never)]
-    fn add(&mut self, fold: Fold, key: KeyRef<'_>) {
+    fn add(&mut self, fold: Fold, key: KeyRef<'_>, number: Option<&Decimal>) {
         let hash = self.hasher.hash(fold, key);
         let shard = shard_of(hash, self.blocks.len());
-        if self.hot.is_resting() {
-            self.blocks[shard].push(hash, fold, key);
+        let entry = if self.hot.is_resting() {
+            self.blocks[shard].push(hash, fold, key)
         } else {
             let entry = self.blocks[shard].add(hash, fold, key);
             let account = Account {
@@ -141,9 +152,12 @@ impl Combiner {
                 entry,
             };
             if let Some(replaced) = self.hot.put(fold, key, account) {
-                let Account { shard, entry } = replaced.account;
-                self.blocks[shard as usize].add_more(entry, replaced.count);
+                settle(&mut self.blocks[replaced.account.shard as usize], replaced);
             }
+            entry
+        };
+        if let Some(number) = number {
+            self.blocks[shard].add_number(entry, number);
         }
         if self.blocks[shard].is_full() {
             self.send(shard);
@@ -152,10 +166,18 @@ impl Combiner {
 
     fn send(&mut self, shard: usize) {
         let block = &mut self.blocks[shard];
-        self.hot.settle(shard as u32, |unsettled| {
-            block.add_more(unsettled.account.entry, unsettled.count);
-        });
+        self.hot
+            .settle(shard as u32, |unsettled| settle(block, unsettled));
         block.received = self.received;
         self.pipes[shard].swap(block);
+    }
+}
+
+/// Enters what the table of hot keys has for a key of the block.
+fn settle(block: &mut Block, unsettled: Unsettled) {
+    let Account { entry, .. } = unsettled.account;
+    block.add_more(entry, unsettled.count);
+    if let Some(sum) = &unsettled.sum {
+        block.add_number(entry, sum);
     }
 }

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use crate::cli::{Color, CountArgs, MachineArgs, OutputArgs, StreamArgs, Top, WindowArgs};
 use crate::error::Error;
 use crate::pipeline::{Settings, default_shards};
-use crate::record::KeyPath;
+use crate::record::Query;
 use crate::reject::RejectOptions;
 use crate::sink::SinkOptions;
 use crate::sink::text::grouped;
@@ -29,9 +29,25 @@ pub fn nanos(duration: Duration) -> u64 {
 /// The pipeline's settings for `tallyline count`.
 ///
 /// # Errors
-/// If the windows do not fit the batches.
+/// If more is asked of a record than can be, sums were to be kept in a state file, or the windows do not
+/// fit the batches.
 pub fn settings(args: &CountArgs) -> Result<Settings, Error> {
-    let mut settings = with_machine(args.by.clone(), &args.machine, &args.output);
+    let CountArgs {
+        by,
+        conditions,
+        sum,
+        ..
+    } = args.clone();
+    let query = Query::new(by, conditions, sum)
+        .map_err(|error| Error::Usage(format!("--by, --where and --sum: {error}")))?;
+    if let (Some(sum), Some(_)) = (query.sum(), &args.state.state) {
+        return Err(Error::Setting {
+            name: "sum",
+            value: sum.to_string(),
+            remedy: "a state file keeps counts and no sums; leave out --sum or --state".to_owned(),
+        });
+    }
+    let mut settings = with_machine(query, &args.machine, &args.output);
     settings.every_nanos = nanos(args.stream.every);
     settings.line_bytes_max = args.stream.max_line;
     settings.tolerance = args.bad.max_malformed;
@@ -94,10 +110,12 @@ pub fn windows(args: &WindowArgs, every_nanos: u64) -> Result<WindowSettings, Er
 
 /// What the totals of `tallyline count` mean: a state file goes with no other.
 pub fn meaning(args: &CountArgs) -> Meaning {
-    Meaning::new([
-        ("by".to_owned(), args.by.to_string()),
-        ("max-line".to_owned(), args.stream.max_line.to_string()),
-    ])
+    let setting = |name: &str, value: String| (name.to_owned(), value);
+    let by = args.by.iter().map(|path| setting("by", path.to_string()));
+    let conditions = args.conditions.iter();
+    let conditions = conditions.map(|condition| setting("where", condition.to_string()));
+    let max_line = setting("max-line", args.stream.max_line.to_string());
+    Meaning::new(by.chain(conditions).chain([max_line]))
 }
 
 /// What the sources find of an earlier run, according to its state.
@@ -114,8 +132,8 @@ pub fn resume(args: &CountArgs, saved: &Saved) -> Resume {
 }
 
 /// Settings with what the machine and the output ask for, the rest at its default.
-pub fn with_machine(by: KeyPath, machine: &MachineArgs, output: &OutputArgs) -> Settings {
-    let defaults = Settings::new(by);
+pub fn with_machine(query: Query, machine: &MachineArgs, output: &OutputArgs) -> Settings {
+    let defaults = Settings::new(query);
     let parsers = machine.parsers.unwrap_or(defaults.parsers);
     Settings {
         parsers,
@@ -138,8 +156,8 @@ fn top(output: &OutputArgs) -> Option<usize> {
     }
 }
 
-/// How the output looks where it goes.
-pub fn sink_options(output: &OutputArgs, windows: &WindowArgs) -> SinkOptions {
+/// How the output of a query looks where it goes.
+pub fn sink_options(output: &OutputArgs, windows: &WindowArgs, query: &Query) -> SinkOptions {
     let is_terminal = std::io::stdout().is_terminal();
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -152,6 +170,8 @@ pub fn sink_options(output: &OutputArgs, windows: &WindowArgs) -> SinkOptions {
         },
         width: is_terminal.then(terminal_width).flatten(),
         trending: windows.trending.is_some(),
+        key_parts: query.by().len(),
+        has_sums: query.sum().is_some(),
     }
 }
 

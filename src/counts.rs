@@ -9,12 +9,14 @@
 //!
 //! Bound: at most [`KeyBudget`] keys in all shards together; records of further keys are counted
 //! as overflow, which the merge shows as the key [`OTHER`]. A live key costs its length (shared
-//! with the merge), an entry (32 bytes) and two to four slots (8 bytes each) here, and 8 bytes in each counts array.
+//! with the merge), an entry (32 bytes) and two to four slots (8 bytes each) here, and 8 bytes in each
+//! counts array; with a sum, 48 bytes more in each.
 
 use std::sync::Arc;
 
 use crate::block::{Block, Pair};
 use crate::budget::KeyBudget;
+use crate::decimal::Decimal;
 use crate::key::{FOLD_BYTES_MAX, Fold, KeyKind, KeyRef};
 use crate::slots::Slots;
 
@@ -85,14 +87,27 @@ impl KeyPlace {
 pub struct ClosedCounts {
     /// Records by id; as long as the shard has keys.
     pub counts: Vec<u64>,
+    /// Sums by id, up to the last id for which a number came; the others' are 0.
+    pub sums: Vec<Decimal>,
     /// Records of keys beyond the limit.
     pub overflow: u64,
     /// Records whose key is [`OTHER`] itself.
     pub other: u64,
+    /// The sum of both.
+    pub other_sum: Decimal,
     /// The places of the ids that are new, in the order of the ids.
     pub new_keys: Vec<KeyPlace>,
     /// The segments that are new; every place handed over so far lies in one handed over.
     pub new_segments: Vec<Arc<[u8]>>,
+}
+
+/// Arrays that have been used, all zeros again, to count the next batches in.
+#[derive(Debug, Default)]
+pub struct Zeros {
+    /// For counts.
+    pub counts: Vec<u64>,
+    /// For sums, of no length.
+    pub sums: Vec<Decimal>,
 }
 
 /// The counters of one shard.
@@ -105,8 +120,11 @@ pub struct Counts {
     segments: Segments,
     open_segment: Vec<u8>,
     counts: Vec<u64>,
+    /// See [`ClosedCounts::sums`].
+    sums: Vec<Decimal>,
     overflow: u64,
     other: u64,
+    other_sum: Decimal,
     /// Ids and segments the merge knows of.
     told_keys: usize,
     told_segments: usize,
@@ -122,8 +140,10 @@ impl Counts {
             segments: Segments::default(),
             open_segment: Vec::new(),
             counts: Vec::new(),
+            sums: Vec::new(),
             overflow: 0,
             other: 0,
+            other_sum: Decimal::default(),
             told_keys: 0,
             told_segments: 0,
         }
@@ -137,13 +157,29 @@ impl Counts {
                 self.look_ahead(pairs.clone().take(LOOK_AHEAD));
             }
             for pair in pairs.by_ref().take(LOOK_AHEAD) {
-                match self.id(&pair) {
+                let id = self.id(&pair);
+                match id {
                     Some(id) => self.counts[id as usize] += pair.count,
                     None if pair.key == OTHER => self.other += pair.count,
                     None => self.overflow += pair.count,
                 }
+                if let Some(sum) = pair.sum {
+                    self.add_sum(id, sum);
+                }
             }
         }
+    }
+
+    fn add_sum(&mut self, id: Option<u32>, sum: &Decimal) {
+        let Some(id) = id else {
+            self.other_sum += sum;
+            return;
+        };
+        let id = id as usize;
+        if self.sums.len() <= id {
+            self.sums.resize(id + 1, Decimal::default());
+        }
+        self.sums[id] += sum;
     }
 
     /// Brings what these pairs, at most [`LOOK_AHEAD`], need into the cache: their slots, then the
@@ -170,14 +206,15 @@ impl Counts {
             key,
             fold: key.fold(),
             count: 0,
+            sum: None,
         };
         self.id(&pair).is_some()
     }
 
-    /// Closes the batch; `zeros` is an array of zeros that came back from the merge, or empty.
-    pub fn close(&mut self, mut zeros: Vec<u64>) -> ClosedCounts {
+    /// Closes the batch; `zeros` came back from the merge, or are empty.
+    pub fn close(&mut self, mut zeros: Zeros) -> ClosedCounts {
         self.close_segment();
-        zeros.resize(self.counts.len(), 0);
+        zeros.counts.resize(self.counts.len(), 0);
         let new_keys = self.entries[self.told_keys..]
             .iter()
             .map(|entry| entry.place)
@@ -186,9 +223,11 @@ impl Counts {
         self.told_keys = self.entries.len();
         self.told_segments = self.segments.closed.len();
         ClosedCounts {
-            counts: std::mem::replace(&mut self.counts, zeros),
+            counts: std::mem::replace(&mut self.counts, zeros.counts),
+            sums: std::mem::replace(&mut self.sums, zeros.sums),
             overflow: std::mem::take(&mut self.overflow),
             other: std::mem::take(&mut self.other),
+            other_sum: std::mem::take(&mut self.other_sum),
             new_keys,
             new_segments,
         }
@@ -297,15 +336,18 @@ mod tests {
             KeyRef::null(),
             KeyRef::string("a"),
         ]));
-        let first = shard.close(Vec::new());
+        let first = shard.close(Zeros::default());
         shard.count(&block(&[
             KeyRef::string("a"),
             KeyRef::string("b"),
             KeyRef::string("a"),
         ]));
-        let second = shard.close(vec![0; 1]);
+        let second = shard.close(Zeros {
+            counts: vec![0; 1],
+            ..Zeros::default()
+        });
         assert_eq!(second.counts, [0, 0, 2, 1]);
-        let third = shard.close(Vec::new());
+        let third = shard.close(Zeros::default());
         assert!(third.new_segments.is_empty());
         let (totals, overflow) = totals(vec![first, second, third]);
         let expected = [("\"\"", 1), ("\"a\"", 3), ("\"b\"", 1), ("null", 1)];
@@ -320,11 +362,11 @@ mod tests {
         shards[0].count(&block(&[KeyRef::string("a")]));
         shards[1].count(&block(&[KeyRef::string("b"), KeyRef::string("c")]));
         shards[0].count(&block(&[KeyRef::string("a"), KeyRef::string("d"), OTHER]));
-        let closed = shards[0].close(Vec::new());
+        let closed = shards[0].close(Zeros::default());
         assert_eq!(closed.other, 1);
         let (first, overflow) = totals(vec![closed]);
         assert_eq!((first["\"a\""], overflow), (2, 1));
-        let (second, overflow) = totals(vec![shards[1].close(Vec::new())]);
+        let (second, overflow) = totals(vec![shards[1].close(Zeros::default())]);
         assert_eq!((second["\"b\""], overflow), (1, 1));
     }
 
@@ -337,7 +379,7 @@ mod tests {
         let refs: Vec<KeyRef<'_>> = keys.iter().map(|key| KeyRef::string(key)).collect();
         shard.count(&block(&refs));
         shard.count(&block(&refs));
-        let closed = shard.close(Vec::new());
+        let closed = shard.close(Zeros::default());
         assert_eq!(closed.new_segments.len(), 3);
         let (totals, _) = totals(vec![closed]);
         assert_eq!(totals.len(), 9);

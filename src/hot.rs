@@ -15,6 +15,7 @@
 //! are keys, and takes another multiplier; where keys do not repeat, it *rests*: it takes none in for
 //! a while, and the combiner does not look for equal keys in the blocks either.
 
+use crate::decimal::Decimal;
 use crate::key::{FOLD_BYTES_MAX, Fold, KeyRef};
 
 /// Places in the table, a power of two.
@@ -39,6 +40,15 @@ pub struct Unsettled {
     pub account: Account,
     /// How many they are.
     pub count: u32,
+    /// The sum of their numbers, if any came.
+    pub sum: Option<Decimal>,
+}
+
+/// What a key has in the table, its sum apart.
+#[derive(Clone, Copy, Debug)]
+struct Records {
+    account: Account,
+    count: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +56,7 @@ struct HotKey {
     fold: Fold,
     /// The key's length and kind: with them, a fold is all of a short key.
     sort: u32,
-    records: Unsettled,
+    records: Records,
 }
 
 impl HotKey {
@@ -58,7 +68,7 @@ impl HotKey {
 const VACANT: HotKey = HotKey {
     fold: Fold::NONE,
     sort: u32::MAX,
-    records: Unsettled {
+    records: Records {
         account: Account { shard: 0, entry: 0 },
         count: 0,
     },
@@ -68,6 +78,8 @@ const VACANT: HotKey = HotKey {
 #[derive(Debug)]
 pub struct HotKeys {
     places: Box<[HotKey; PLACES]>,
+    /// By place; empty until a number comes, so that plain counting has none of it in its cache.
+    sums: Vec<Decimal>,
     /// Odd.
     multiplier: u64,
     /// Records not found here since [`HotKeys::adapt`].
@@ -80,6 +92,7 @@ impl Default for HotKeys {
     fn default() -> HotKeys {
         HotKeys {
             places: Box::new([VACANT; PLACES]),
+            sums: Vec::new(),
             // The golden ratio's, as in Fibonacci hashing.
             multiplier: 0x9E37_79B9_7F4A_7C15,
             missed: 0,
@@ -92,16 +105,37 @@ impl HotKeys {
     /// Counts a record of this key and fold if the key is here; else somebody else must.
     #[inline]
     pub fn count(&mut self, fold: Fold, key: KeyRef<'_>) -> bool {
+        self.find(fold, key).is_some()
+    }
+
+    /// [`HotKeys::count`] of a record with a number, or without one though it should have one.
+    #[inline]
+    pub fn sum(&mut self, fold: Fold, key: KeyRef<'_>, number: Option<&Decimal>) -> bool {
+        let Some(place) = self.find(fold, key) else {
+            return false;
+        };
+        if let Some(number) = number {
+            if self.sums.is_empty() {
+                self.sums.resize(PLACES, Decimal::default());
+            }
+            self.sums[place] += number;
+        }
+        true
+    }
+
+    /// Counts a record of this key if it is here; where that is.
+    #[inline]
+    fn find(&mut self, fold: Fold, key: KeyRef<'_>) -> Option<usize> {
         let sort = sort_of(key);
         let place = self.place(fold, sort);
         let hot = &mut self.places[place];
         if hot.fold == fold && hot.sort == sort {
             // Fewer than a few chunks have bytes: it cannot wrap.
             hot.records.count += 1;
-            return true;
+            return Some(place);
         }
         self.missed += 1;
-        false
+        None
     }
 
     /// Whether keys do not repeat at the moment: then there is nothing to combine, and
@@ -122,20 +156,32 @@ impl HotKeys {
         let hot = HotKey {
             fold,
             sort,
-            records: Unsettled { account, count: 0 },
+            records: Records { account, count: 0 },
         };
         let place = self.place(fold, sort);
         let replaced = std::mem::replace(&mut self.places[place], hot);
-        (replaced.records.count > 0).then_some(replaced.records)
+        let unsettled = self.unsettled(place, replaced);
+        (unsettled.count > 0).then_some(unsettled)
     }
 
     /// Forgets the keys of a shard; `settle` gets what each has.
     pub fn settle(&mut self, shard: u32, mut settle: impl FnMut(Unsettled)) {
-        for hot in self.places.iter_mut() {
+        for place in 0..PLACES {
+            let hot = self.places[place];
             if hot.records.account.shard == shard && !hot.is_vacant() {
-                settle(hot.records);
-                *hot = VACANT;
+                self.places[place] = VACANT;
+                settle(self.unsettled(place, hot));
             }
+        }
+    }
+
+    /// What is to be settled for a key that has left its place.
+    fn unsettled(&mut self, place: usize, left: HotKey) -> Unsettled {
+        let Records { account, count } = left.records;
+        Unsettled {
+            account,
+            count,
+            sum: self.sums.get_mut(place).map(std::mem::take),
         }
     }
 
@@ -168,6 +214,7 @@ fn sort_of(key: KeyRef<'_>) -> u32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed test may panic")]
 mod tests {
     use super::*;
 
@@ -245,6 +292,31 @@ mod tests {
         }
         assert_eq!(settled, 3 * keys.len() as u32);
         assert!(hot.places.iter().all(HotKey::is_vacant));
+    }
+
+    #[test]
+    fn numbers_are_settled_with_their_key() {
+        let one = Decimal::parse(b"1").unwrap();
+        let mut hot = HotKeys::default();
+        let (a, b) = (KeyRef::string("a"), KeyRef::string("b"));
+        for (entry, key) in [a, b].into_iter().enumerate() {
+            count(&mut hot, key, entry as u32);
+        }
+        for _ in 0..3 {
+            assert!(hot.sum(a.fold(), a, Some(&one)));
+            assert!(hot.sum(b.fold(), b, None));
+        }
+        let mut settled = Vec::new();
+        hot.settle(0, |unsettled| settled.push(unsettled));
+        settled.sort_by_key(|unsettled| unsettled.account.entry);
+        let sums = settled.iter().map(|unsettled| unsettled.sum);
+        let sums: Vec<String> = sums.map(|sum| sum.unwrap().to_string()).collect();
+        assert_eq!(sums, ["3", "0"]);
+        // Whoever takes the place begins at 0.
+        count(&mut hot, a, 0);
+        hot.settle(0, |unsettled| {
+            assert_eq!(unsettled.sum, Some(Decimal::default()))
+        });
     }
 
     #[test]

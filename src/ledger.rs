@@ -66,6 +66,8 @@ pub struct Ledger {
     pub blank: u64,
     /// See [`Reason::Late`].
     pub late: u64,
+    /// Of the counted lines, those that should have had a number to add and had none. No column.
+    pub unsummed: u64,
 }
 
 impl Ledger {
@@ -129,6 +131,7 @@ impl AddAssign for Ledger {
         self.oversize += other.oversize;
         self.blank += other.blank;
         self.late += other.late;
+        self.unsummed += other.unsummed;
     }
 }
 

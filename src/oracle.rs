@@ -1,7 +1,7 @@
 //! The oracle: the slow, simple judge and counter that everything else is compared with.
 //!
 //! Tests, fuzz targets and `tallyline verify` feed it. It knows JSON through serde_json alone and
-//! shares nothing with the parsers but the key path's segments; it goes over a record once per
+//! shares nothing with the parsers but the query and its paths' segments; it goes over a record once per
 //! nesting level, allocates freely and has no clever part. Its worth is that it can be read.
 //!
 //! serde_json's raw values are cut out without recursion, so no record can exhaust the stack here.
@@ -15,7 +15,12 @@ use serde_json::value::RawValue;
 
 use crate::key::{Key, KeyKind, KeyRef};
 use crate::ledger::{Ledger, Reason};
-use crate::record::KeyPath;
+use crate::record::condition::{Literal, Test};
+use crate::record::{KeyPath, Query};
+
+mod number;
+
+pub use number::SlowSum;
 
 /// How deep containers may nest, counted as the design does: `[]` is 1 deep.
 const DEPTH_MAX: usize = 1024;
@@ -23,22 +28,25 @@ const DEPTH_MAX: usize = 1024;
 /// Judges lines one by one and counts whole streams.
 #[derive(Clone, Debug)]
 pub struct Oracle {
-    path: KeyPath,
+    query: Query,
     max_line_bytes: usize,
     /// Where the lines of all streams counted so far went.
     pub ledger: Ledger,
     /// How often each key was counted.
     pub counts: BTreeMap<Key, u64>,
+    /// The sum of each key's numbers, if the query has a sum.
+    pub sums: BTreeMap<Key, SlowSum>,
 }
 
 impl Oracle {
     /// An oracle that has counted nothing yet; lines of more than `max_line_bytes` are oversize.
-    pub fn new(path: KeyPath, max_line_bytes: usize) -> Self {
+    pub fn new(query: impl Into<Query>, max_line_bytes: usize) -> Self {
         Oracle {
-            path,
+            query: query.into(),
             max_line_bytes,
             ledger: Ledger::default(),
             counts: BTreeMap::new(),
+            sums: BTreeMap::new(),
         }
     }
 
@@ -57,8 +65,41 @@ impl Oracle {
         let text = std::str::from_utf8(line).map_err(|_| Reason::Malformed)?;
         let record: &RawValue = serde_json::from_str(text).map_err(|_| Reason::Malformed)?;
         check_insides(record)?;
-        let value = follow(record, &self.path).ok_or(Reason::Missing)?;
-        scalar(value)?.ok_or(Reason::Missing)
+        for (path, test) in self.query.conditions() {
+            if !is_true(test, follow(record, path)) {
+                return Err(Reason::Filtered);
+            }
+        }
+        let mut parts = Vec::new();
+        for path in self.query.by() {
+            let value = follow(record, path).ok_or(Reason::Missing)?;
+            parts.push(scalar(value)?.ok_or(Reason::Missing)?);
+        }
+        if let [key] = &*parts {
+            return Ok(key.clone());
+        }
+        let mut bytes = Vec::new();
+        for part in parts {
+            part.as_ref().push_part(&mut bytes);
+        }
+        Ok(KeyRef::composite(&bytes).to_key())
+    }
+
+    /// The number that a line, which is counted, adds under its key, in full; none if it has none.
+    pub fn number(&self, line: &[u8]) -> Option<String> {
+        self.addend(line).map(|number| number.to_string())
+    }
+
+    /// Whether a line, which is counted, should have had a number to add and has none.
+    pub fn lacks_number(&self, line: &[u8]) -> bool {
+        self.query.sum().is_some() && self.addend(line).is_none()
+    }
+
+    fn addend(&self, line: &[u8]) -> Option<SlowSum> {
+        let record: &RawValue = serde_json::from_slice(line).ok()?;
+        let value = follow(record, self.query.sum()?)?.get();
+        let is_number = value.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+        is_number.then(|| SlowSum::parse(value)).flatten()
     }
 
     /// Counts a whole finite stream: a byte order mark at its start is skipped, and its last line
@@ -75,9 +116,22 @@ impl Oracle {
         match self.verdict(line) {
             Ok(key) => {
                 self.ledger.counted += 1;
-                *self.counts.entry(key).or_default() += 1;
+                *self.counts.entry(key.clone()).or_default() += 1;
+                if self.query.sum().is_some() {
+                    self.add(key, line);
+                }
             }
             Err(reason) => self.ledger.drop_line(reason),
+        }
+    }
+
+    /// Adds the number of a line that is counted under `key`.
+    fn add(&mut self, key: Key, line: &[u8]) {
+        let number = self.addend(line);
+        let sum = self.sums.entry(key).or_default();
+        match number {
+            Some(number) => sum.add(&number),
+            None => self.ledger.unsummed += 1,
         }
     }
 }
@@ -208,6 +262,35 @@ fn follow<'a>(record: &'a RawValue, path: &KeyPath) -> Option<&'a RawValue> {
         };
     }
     Some(value)
+}
+
+/// Whether a condition's test is true of what stands at its path.
+fn is_true(test: &Test, value: Option<&RawValue>) -> bool {
+    match test {
+        Test::Exists => value.is_some(),
+        Test::Equal(literal) => value.is_some_and(|value| is_equal(literal, value)),
+        Test::NotEqual(literal) => !is_true(&Test::Equal(literal.clone()), value),
+    }
+}
+
+fn is_equal(literal: &Literal, value: &RawValue) -> bool {
+    match shape(value) {
+        Ok(Shape::Scalar(key)) => match key.as_ref() {
+            KeyRef {
+                kind: KeyKind::String,
+                bytes,
+            } => literal.text().as_bytes() == bytes,
+            KeyRef {
+                kind: KeyKind::Number,
+                ..
+            } => {
+                literal.bare() == Some(KeyKind::Number)
+                    && number::is_same(literal.text(), value.get())
+            }
+            key => literal.bare() == Some(key.kind),
+        },
+        _ => false,
+    }
 }
 
 /// The value as a key; none for a container.

@@ -14,6 +14,7 @@ use crate::budget::KeyBudget;
 use crate::chunk::Pool;
 use crate::clock::Clock;
 use crate::counts::Counts;
+use crate::decimal::Decimal;
 use crate::error::{Error, reason};
 use crate::framers::tail_bytes_max;
 use crate::framing::HEADS_BYTES_MAX;
@@ -24,7 +25,7 @@ use crate::ledger::Ledger;
 use crate::parser::Parser;
 use crate::pipe::{BLOCKS_MAX, PipeReceiver, PipeSender, pipe};
 use crate::reader::{Reader, ReaderParts, ReaderPoll, Stop};
-use crate::record::{KeyPath, RecordParser};
+use crate::record::{Query, RecordParser};
 use crate::reject::{self, RejectFile, RejectOptions, Rejected};
 use crate::sample::{self, Sampler};
 use crate::shard::{Closed, Shard};
@@ -44,8 +45,8 @@ const LANE_CHUNKS_MAX: usize = 8;
 /// How a pipeline is built. Every number is at least 1.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What records are counted by.
-    pub by: KeyPath,
+    /// Which records are counted, by what, and what is added up.
+    pub query: Query,
     /// The batch interval, in nanoseconds.
     pub every_nanos: u64,
     /// Parser threads.
@@ -79,11 +80,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Settings with every default, counting by `by`.
-    pub fn new(by: KeyPath) -> Settings {
+    /// Settings with every default, for this query.
+    pub fn new(query: impl Into<Query>) -> Settings {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Settings {
-            by,
+            query: query.into(),
             every_nanos: 5_000_000_000,
             parsers: cores,
             shards: default_shards(cores),
@@ -145,7 +146,12 @@ impl Settings {
     /// An upper bound of the memory that input can make the pipeline use, in bytes, with all keys
     /// as long as `key_bytes`: what `-v` prints.
     pub fn memory_bytes_max(&self, streams: Streams, key_bytes: u64) -> u64 {
-        let block = ENTRIES_MAX * BLOCK_ENTRY_BYTES + 2 * KEY_BYTES_MAX + self.line_bytes_max;
+        let sums = match self.query.sum() {
+            Some(_) => ENTRIES_MAX * size_of::<Decimal>(),
+            None => 0,
+        };
+        let block =
+            ENTRIES_MAX * BLOCK_ENTRY_BYTES + sums + 2 * KEY_BYTES_MAX + self.line_bytes_max;
         let blocks = self.parsers * self.shards * (BLOCKS_MAX + 1) * block;
         let parsers = self.parsers * (PARSER_BYTES_PER_LINE_BYTE * self.line_bytes_max);
         let heads = self.pool_bytes / self.chunk_bytes * 2 * HEADS_BYTES_MAX;
@@ -169,11 +175,15 @@ impl Settings {
 
     /// What a live key costs beside its bytes, in bytes.
     pub fn key_bytes(&self) -> u64 {
+        let sums = match self.query.sum() {
+            Some(_) => SUM_BYTES,
+            None => 0,
+        };
         let state = match self.state_lag {
             0 => 0,
             lag => state::KEY_BYTES + lag as u64 * state::CHANGE_BYTES,
         };
-        KEY_BYTES + self.windows.key_bytes() + state
+        KEY_BYTES + sums + self.windows.key_bytes() + state
     }
 }
 
@@ -199,8 +209,12 @@ const PROGRAM_BYTES: usize = 16 * 1024 * 1024;
 /// What a live key costs beside its bytes, in bytes: an entry (32) in the shard, its place (16) and
 /// total (8) in the merge, up to five counts (8 each), the new key on its way (16), each in a vector
 /// that may have grown to twice its need; its table slots (up to 48 while the table grows), and the
-/// row in which a report without a limit shows it (40).
-const KEY_BYTES: u64 = 320;
+/// row in which a report without a limit shows it (56).
+const KEY_BYTES: u64 = 336;
+
+/// What the sum of a live key costs beside that, in bytes: its total and up to five sums (48 each), each
+/// in a vector that may have grown to twice its need.
+const SUM_BYTES: u64 = 2 * 6 * size_of::<Decimal>() as u64;
 
 /// A pipeline that is built and has not begun to read.
 pub struct Pipeline {
@@ -321,6 +335,7 @@ impl Pipeline {
             top: self.settings.top,
             windows: Windows::new(&self.settings.windows, self.settings.every_nanos),
             trending: self.settings.windows.trending,
+            sum: self.settings.query.sum().cloned(),
             stats: self.settings.stats,
             keys_max: self.settings.keys_max,
             line_bytes_max: self.settings.line_bytes_max,
@@ -365,7 +380,10 @@ impl Pipeline {
                 returns: pool.returns(),
                 reader: self.poll.sleeper(),
                 pipes,
-                record: RecordParser::new(self.settings.by.clone(), self.settings.line_bytes_max),
+                record: RecordParser::new(
+                    self.settings.query.clone(),
+                    self.settings.line_bytes_max,
+                ),
                 hasher: hasher.clone(),
                 bad: BadLines::new(
                     Sampler::new(Arc::clone(&samples)),

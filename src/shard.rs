@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crossbeam_queue::ArrayQueue;
 
 use crate::clock::Clock;
-use crate::counts::{ClosedCounts, Counts};
+use crate::counts::{ClosedCounts, Counts, Zeros};
 use crate::lane::Mark;
 use crate::latency::Latencies;
 use crate::ledger::Ledger;
@@ -43,7 +43,7 @@ pub struct Closed {
     /// Closed batches, in order.
     pub batches: ArrayQueue<Box<ShardBatch>>,
     /// Count arrays on their way back, all zeros.
-    pub zeros: ArrayQueue<Vec<u64>>,
+    pub zeros: ArrayQueue<Zeros>,
 }
 
 impl Default for Closed {

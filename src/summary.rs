@@ -83,6 +83,11 @@ impl Summary {
             }
         }
         let more = [
+            (
+                ledger.unsummed,
+                "unsummed",
+                "counted records without a number that can be added",
+            ),
             (self.overflow, "other", "records of keys beyond --max-keys"),
             (
                 self.crowded_out,

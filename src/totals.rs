@@ -9,9 +9,10 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use crate::counts::{ClosedCounts, KeyPlace, OTHER, Segments};
+use crate::counts::{ClosedCounts, KeyPlace, OTHER, Segments, Zeros};
+use crate::decimal::Decimal;
 use crate::key::KeyRef;
-use crate::sink::{Hidden, Row};
+use crate::sink::{Hidden, Row, RowSums};
 use crate::state::ShardChange;
 use crate::window::Sums;
 
@@ -24,6 +25,8 @@ struct ShardTotals {
     totals: Vec<u64>,
     /// Segments and places that the state knows of.
     told: (usize, usize),
+    /// By id, up to the last for which a number came; the others' are 0.
+    sums: Vec<Decimal>,
 }
 
 /// Totals of all keys of all shards.
@@ -32,25 +35,38 @@ pub struct Totals {
     shards: Vec<ShardTotals>,
     overflow: u64,
     other: u64,
+    other_sum: Decimal,
+    /// Whether rows show sums.
+    has_sums: bool,
 }
 
 /// The counts of one closed batch, by shard and id.
 #[derive(Debug, Default)]
 pub struct BatchCounts {
     shards: Vec<Vec<u64>>,
+    /// By shard; each up to the last id for which a number came.
+    sums: Vec<Vec<Decimal>>,
     /// Records under [`OTHER`], whether that was their key or theirs was beyond the limit.
     other: u64,
+    other_sum: Decimal,
     records: u64,
 }
+
+/// The sum of an id that is not in its array.
+const ZERO: &Decimal = &Decimal::ZERO;
 
 impl Totals {
     /// No keys yet, in `shards` shards.
     pub fn new(shards: usize) -> Totals {
         Totals {
             shards: (0..shards).map(|_| ShardTotals::default()).collect(),
-            overflow: 0,
-            other: 0,
+            ..Totals::default()
         }
+    }
+
+    /// Has rows show sums from now on.
+    pub fn show_sums(&mut self) {
+        self.has_sums = true;
     }
 
     /// Keys of an earlier run, as the shards have taken and closed them, with their totals by id.
@@ -111,10 +127,19 @@ impl Totals {
                 *total += count;
                 batch.records += count;
             }
+            if shard.sums.len() < closed.sums.len() {
+                shard.sums.resize(closed.sums.len(), Decimal::ZERO);
+            }
+            for (total, sum) in shard.sums.iter_mut().zip(&closed.sums) {
+                *total += sum;
+            }
             self.overflow += closed.overflow;
             self.other += closed.other;
+            self.other_sum += &closed.other_sum;
             batch.other += closed.overflow + closed.other;
+            batch.other_sum += &closed.other_sum;
             batch.shards.push(closed.counts);
+            batch.sums.push(closed.sums);
         }
         batch.records += batch.other;
         batch
@@ -138,13 +163,18 @@ impl Totals {
     }
 
     /// The rows of a batch.
-    pub fn batch_rows(&self, batch: &BatchCounts, top: Option<usize>) -> (Vec<Row<'_>>, Hidden) {
-        self.rows(&batch.shards, batch.other, top)
+    pub fn batch_rows<'a>(
+        &'a self,
+        batch: &'a BatchCounts,
+        top: Option<usize>,
+    ) -> (Vec<Row<'a>>, Hidden) {
+        let sums = self.has_sums.then_some((&*batch.sums, &batch.other_sum));
+        self.rows(&batch.shards, batch.other, sums, top)
     }
 
-    /// The rows of a window.
+    /// The rows of a window, which have no sums.
     pub fn window_rows(&self, window: &Sums, top: Option<usize>) -> (Vec<Row<'_>>, Hidden) {
-        self.rows(&window.shards, window.other, top)
+        self.rows(&window.shards, window.other, None, top)
     }
 
     /// The key with this id.
@@ -152,18 +182,34 @@ impl Totals {
         self.shards[shard].key(id)
     }
 
-    /// Rows of counts by shard and id, and of `other` records under [`OTHER`].
-    fn rows(&self, counts: &[Vec<u64>], other: u64, top: Option<usize>) -> (Vec<Row<'_>>, Hidden) {
+    /// Rows of counts by shard and id, and of `other` records under [`OTHER`]; `sums` are those of the
+    /// same.
+    fn rows<'a>(
+        &'a self,
+        counts: &[Vec<u64>],
+        other: u64,
+        sums: Option<(&'a [Vec<Decimal>], &'a Decimal)>,
+        top: Option<usize>,
+    ) -> (Vec<Row<'a>>, Hidden) {
         let mut rows = TopRows::new(top);
-        for (shard, counts) in self.shards.iter().zip(counts) {
+        for (number, (shard, counts)) in self.shards.iter().zip(counts).enumerate() {
+            let shard_sums = sums.map(|(sums, _)| &sums[number]);
             for (id, &count) in counts.iter().enumerate() {
                 if count > 0 {
-                    rows.offer(count, shard.totals[id], || shard.key(id));
+                    let sums = shard_sums.map(|sums| RowSums {
+                        sum: sums.get(id).unwrap_or(ZERO),
+                        total: shard.sum(id),
+                    });
+                    rows.offer(count, shard.totals[id], sums, || shard.key(id));
                 }
             }
         }
         if other > 0 {
-            rows.offer(other, self.overflow + self.other, || OTHER);
+            let sums = sums.map(|(_, sum)| RowSums {
+                sum,
+                total: &self.other_sum,
+            });
+            rows.offer(other, self.overflow + self.other, sums, || OTHER);
         }
         rows.finish()
     }
@@ -173,12 +219,14 @@ impl Totals {
         let mut rows = TopRows::new(top);
         for shard in &self.shards {
             for (id, &total) in shard.totals.iter().enumerate() {
-                rows.offer(total, total, || shard.key(id));
+                let sums = self.has_sums.then(|| RowSums::total(shard.sum(id)));
+                rows.offer(total, total, sums, || shard.key(id));
             }
         }
         let other = self.overflow + self.other;
         if other > 0 {
-            rows.offer(other, other, || OTHER);
+            let sums = self.has_sums.then(|| RowSums::total(&self.other_sum));
+            rows.offer(other, other, sums, || OTHER);
         }
         rows.finish()
     }
@@ -193,6 +241,7 @@ impl BatchCounts {
             shards,
             other,
             records,
+            ..BatchCounts::default()
         }
     }
 
@@ -212,10 +261,12 @@ impl BatchCounts {
     }
 
     /// The arrays, all zeros again, for the shards to count the next batches in.
-    pub fn into_zeros(self) -> impl Iterator<Item = Vec<u64>> {
-        self.shards.into_iter().map(|mut counts| {
+    pub fn into_zeros(self) -> impl Iterator<Item = Zeros> {
+        let arrays = self.shards.into_iter().zip(self.sums);
+        arrays.map(|(mut counts, mut sums)| {
             counts.fill(0);
-            counts
+            sums.clear();
+            Zeros { counts, sums }
         })
     }
 }
@@ -223,6 +274,10 @@ impl BatchCounts {
 impl ShardTotals {
     fn key(&self, id: usize) -> KeyRef<'_> {
         self.segments.key(self.places[id])
+    }
+
+    fn sum(&self, id: usize) -> &Decimal {
+        self.sums.get(id).unwrap_or(ZERO)
     }
 }
 
@@ -265,40 +320,45 @@ impl<'a> TopRows<'a> {
         }
     }
 
-    fn offer(&mut self, count: u64, total: u64, key: impl FnOnce() -> KeyRef<'a>) {
-        let Some(limit) = self.limit else {
-            self.all.push(Ranked(Row {
+    fn offer(
+        &mut self,
+        count: u64,
+        total: u64,
+        sums: Option<RowSums<'a>>,
+        key: impl FnOnce() -> KeyRef<'a>,
+    ) {
+        let row = || {
+            Ranked(Row {
                 key: key(),
                 count,
                 total,
-            }));
+                sums,
+            })
+        };
+        let Some(limit) = self.limit else {
+            self.all.push(row());
             return;
         };
         if self.heap.len() < limit {
-            self.heap.push(Ranked(Row {
-                key: key(),
-                count,
-                total,
-            }));
+            self.heap.push(row());
             return;
         }
         // Most keys are turned away here, before their bytes are looked at.
-        let mut loser = count;
+        let (mut loser, mut lost) = (count, sums);
         if let Some(mut last) = self.heap.peek_mut()
             && count >= last.0.count
         {
-            let row = Ranked(Row {
-                key: key(),
-                count,
-                total,
-            });
+            let row = row();
             if row < *last {
-                loser = last.0.count;
+                (loser, lost) = (last.0.count, last.0.sums);
                 *last = row;
             }
         }
         self.hidden.keys += 1;
         self.hidden.count += loser;
+        if let Some(sums) = lost {
+            *self.hidden.sum.get_or_insert_default() += sums.sum;
+        }
     }
 
     fn finish(self) -> (Vec<Row<'a>>, Hidden) {
@@ -345,7 +405,7 @@ mod tests {
         rows.push((1, KeyRef::boolean(false)));
         let mut all = TopRows::new(None);
         for &(count, key) in &rows {
-            all.offer(count, count, || key);
+            all.offer(count, count, None, || key);
         }
         rows.sort_by_key(|&(count, key)| (Reverse(count), key));
         let (shown, _) = all.finish();
@@ -364,8 +424,8 @@ mod tests {
             let keys: Vec<String> = (0..counts.len()).map(|i| format!("k{}", (i * 7) % 40)).collect();
             let (mut all, mut limited) = (TopRows::new(None), TopRows::new(Some(limit)));
             for (key, &count) in keys.iter().zip(&counts) {
-                all.offer(count, count, || KeyRef::string(key));
-                limited.offer(count, count, || KeyRef::string(key));
+                all.offer(count, count, None, || KeyRef::string(key));
+                limited.offer(count, count, None, || KeyRef::string(key));
             }
             let (all, none) = all.finish();
             let (limited, hidden) = limited.finish();
@@ -373,7 +433,7 @@ mod tests {
             prop_assert_eq!(&all[..limit.min(all.len())], &limited[..]);
             let rest = &all[limited.len()..];
             let sum = rest.iter().map(|row| row.count).sum();
-            prop_assert_eq!(hidden, Hidden { keys: rest.len() as u64, count: sum });
+            prop_assert_eq!(hidden, Hidden { keys: rest.len() as u64, count: sum, sum: None });
         }
     }
 }

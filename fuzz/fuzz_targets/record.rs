@@ -1,21 +1,18 @@
-//! One line, judged by the parser and by the oracle. The first byte picks the key path.
+//! One line, judged by the parser and by the oracle. The first byte picks the query.
 
 #![no_main]
 
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use tallyline::record::KeyPath;
+use tallyline::record::Query;
 use tallyline::record::check::check_line;
-use tallyline::record::samples::PATHS;
+use tallyline::record::samples::queries;
 
-static KEY_PATHS: LazyLock<Vec<KeyPath>> = LazyLock::new(|| {
-    let parse = |text| KeyPath::parse(text).expect("the samples' paths are valid");
-    PATHS.into_iter().map(parse).collect()
-});
+static QUERIES: LazyLock<Vec<Query>> = LazyLock::new(queries);
 
 fuzz_target!(|input: &[u8]| {
     if let Some((pick, line)) = input.split_first() {
-        check_line(&KEY_PATHS[usize::from(*pick) % KEY_PATHS.len()], line);
+        check_line(&QUERIES[usize::from(*pick) % QUERIES.len()], line);
     }
 });

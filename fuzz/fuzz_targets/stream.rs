@@ -1,5 +1,5 @@
 //! A stream from bytes to totals, against the oracle. The first bytes say how it is dealt out to
-//! reads, chunks, parsers, shards and batches.
+//! reads, chunks, parsers, shards and batches, and the first of all what is asked of its records.
 
 #![no_main]
 
@@ -7,9 +7,13 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use tallyline::framing::check::check_stream;
-use tallyline::record::KeyPath;
+use tallyline::record::Query;
+use tallyline::record::samples::queries;
 
-static STATUS: LazyLock<KeyPath> =
-    LazyLock::new(|| KeyPath::parse("status").expect("a plain name is a path"));
+static QUERIES: LazyLock<Vec<Query>> = LazyLock::new(queries);
 
-fuzz_target!(|input: &[u8]| check_stream(&STATUS, input));
+fuzz_target!(|input: &[u8]| {
+    if let Some((pick, input)) = input.split_first() {
+        check_stream(&QUERIES[usize::from(*pick) % QUERIES.len()], input);
+    }
+});

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::Top;
-use crate::record::KeyPath;
+use crate::record::{Condition, KeyPath};
 use crate::tolerance::Tolerance;
 use crate::window::WindowSpec;
 
@@ -16,6 +16,10 @@ const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 pub(super) fn key_path(text: &str) -> Result<KeyPath, String> {
     KeyPath::parse(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn condition(text: &str) -> Result<Condition, String> {
+    Condition::parse(text).map_err(|error| error.to_string())
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

@@ -31,7 +31,7 @@ pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
     }
     let sink = args.output.output.sink(
         io::stdout(),
-        config::sink_options(&args.output, &args.windows),
+        config::sink_options(&args.output, &args.windows, &settings.query),
     );
     count(settings, sources, sink, state, voice)
 }
@@ -49,7 +49,7 @@ pub(super) fn count(
     tracing::info!(
         "counting {} by {}: {} parsers, {} shards, memory at most {} with 32-byte keys ({} + {} a key beside its bytes)",
         names.join(", "),
-        settings.by,
+        settings.query,
         settings.parsers,
         settings.shards,
         text::bytes(settings.memory_bytes_max(streams, 32)),

@@ -51,12 +51,12 @@ pub(super) fn run(args: &DemoArgs, voice: Voice) -> Result<(), Error> {
         options,
     )?;
     let by = KeyPath::parse(BY).expect("a plain name is a path");
-    let mut settings = config::with_machine(by, &args.machine, &args.output);
+    let mut settings = config::with_machine(by.into(), &args.machine, &args.output);
     settings.every_nanos = config::nanos(args.every);
     settings.windows = config::windows(&args.windows, settings.every_nanos)?;
     let sink = args.output.output.sink(
         io::stdout(),
-        config::sink_options(&args.output, &args.windows),
+        config::sink_options(&args.output, &args.windows, &settings.query),
     );
     let result = count::count(settings, vec![Box::new(source)], sink, None, voice);
 

@@ -9,10 +9,10 @@ use crate::cli::VerifyArgs;
 use crate::error::Error;
 use crate::key::Key;
 use crate::oracle::Oracle;
-use crate::record::KeyPath;
+use crate::record::{Condition, KeyPath, Query};
 use crate::sink::text::grouped;
 use crate::source::{self, FileOffset, FileStage, KnownFiles, OnReplaced};
-use crate::state::Look;
+use crate::state::{Look, Meaning};
 
 pub(super) fn run(args: &VerifyArgs) -> Result<(), Error> {
     let look = Look::open(&args.state)?;
@@ -52,15 +52,25 @@ pub(super) fn run(args: &VerifyArgs) -> Result<(), Error> {
 /// An oracle that counts what the state's totals mean.
 fn oracle(look: &Look) -> Result<Oracle, Error> {
     let meaning = look.meaning();
-    let by = meaning.values("by").next().map(KeyPath::parse);
     let line_bytes_max = meaning.values("max-line").next();
-    match (by, line_bytes_max.and_then(|max| max.parse().ok())) {
-        (Some(Ok(by)), Some(max)) => Ok(Oracle::new(by, max)),
+    match (
+        query(meaning),
+        line_bytes_max.and_then(|max| max.parse().ok()),
+    ) {
+        (Some(query), Some(max)) => Ok(Oracle::new(query, max)),
         _ => Err(Error::State(format!(
             "{}: no settings that this program knows",
             look.path().display()
         ))),
     }
+}
+
+/// What was asked of every record.
+fn query(meaning: &Meaning) -> Option<Query> {
+    let by: Result<Vec<_>, _> = meaning.values("by").map(KeyPath::parse).collect();
+    let conditions: Result<Vec<_>, _> = meaning.values("where").map(Condition::parse).collect();
+    let by = by.ok().filter(|by| !by.is_empty())?;
+    Query::new(by, conditions.ok()?, None).ok()
 }
 
 /// Counts a file as far as it is counted in the state. Returns which it is.

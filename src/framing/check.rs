@@ -13,12 +13,13 @@ use crate::block::Block;
 use crate::budget::KeyBudget;
 use crate::chunk::{Chunk, Pool};
 use crate::clock::Timestamp;
-use crate::counts::Counts;
+use crate::counts::{Counts, Zeros};
+use crate::decimal::Decimal;
 use crate::hash::{KeyHasher, shard_of};
 use crate::key::{Key, KeyRef};
 use crate::ledger::{Ledger, Reason};
 use crate::oracle::Oracle;
-use crate::record::{KeyPath, LineSink, RecordParser};
+use crate::record::{LineSink, Query, RecordParser};
 use crate::totals::{BatchCounts, Totals};
 
 /// Bytes at the head of the input that say how the rest is dealt with.
@@ -69,7 +70,7 @@ impl Deal {
 ///
 /// # Panics
 /// If they differ, a batch's books do not balance, or a bound is not kept.
-pub fn check_stream(path: &KeyPath, input: &[u8]) {
+pub fn check_stream(query: &Query, input: &[u8]) {
     let Some((head, bytes)) = input.split_first_chunk() else {
         return;
     };
@@ -80,11 +81,11 @@ pub fn check_stream(path: &KeyPath, input: &[u8]) {
         (false, _) => first,
         (true, last) => &first[..last.map_or(0, |last| last + 1)],
     };
-    let mut oracle = Oracle::new(path.clone(), deal.line_bytes_max);
+    let mut oracle = Oracle::new(query.clone(), deal.line_bytes_max);
     oracle.count(whole);
     oracle.count(second);
 
-    let mut flow = Flow::new(path, &deal);
+    let mut flow = Flow::new(query, &deal);
     flow.stream(first);
     if deal.torn {
         flow.framer.discard_tail();
@@ -93,10 +94,19 @@ pub fn check_stream(path: &KeyPath, input: &[u8]) {
     }
     flow.stream(second);
     flow.framer.finish();
-    let (ledger, counts) = flow.end();
+    let (ledger, counts, sums) = flow.end();
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(1000)]);
     assert_eq!(ledger, oracle.ledger, "pipeline, oracle; {deal:?}; {shown}");
     assert_eq!(counts, oracle.counts, "pipeline, oracle; {deal:?}; {shown}");
+    let expected = oracle
+        .sums
+        .iter()
+        .map(|(key, sum)| (key.clone(), sum.to_string()));
+    assert_eq!(
+        sums,
+        expected.collect(),
+        "pipeline, oracle; {deal:?}; {shown}"
+    );
 }
 
 /// What the pairs of one parser's chunk are combined in, and where they go.
@@ -116,18 +126,32 @@ impl Pairs<'_> {
 
 impl LineSink for Pairs<'_> {
     fn counted(&mut self, key: KeyRef<'_>) {
-        let fold = key.fold();
-        let hash = self.hasher.hash(fold, key);
-        let shard = shard_of(hash, self.blocks.len());
-        self.blocks[shard].add(hash, fold, key);
-        self.ledger.counted += 1;
-        if self.blocks[shard].is_full() {
-            self.send(shard);
-        }
+        self.add(key, None);
+    }
+
+    fn summed(&mut self, key: KeyRef<'_>, number: Option<Decimal>) {
+        self.ledger.unsummed += u64::from(number.is_none());
+        self.add(key, number);
     }
 
     fn dropped(&mut self, reason: Reason, _: &[u8]) {
         self.ledger.drop_line(reason);
+    }
+}
+
+impl Pairs<'_> {
+    fn add(&mut self, key: KeyRef<'_>, number: Option<Decimal>) {
+        let fold = key.fold();
+        let hash = self.hasher.hash(fold, key);
+        let shard = shard_of(hash, self.blocks.len());
+        let entry = self.blocks[shard].add(hash, fold, key);
+        if let Some(number) = number {
+            self.blocks[shard].add_number(entry, &number);
+        }
+        self.ledger.counted += 1;
+        if self.blocks[shard].is_full() {
+            self.send(shard);
+        }
     }
 }
 
@@ -144,7 +168,7 @@ struct Flow {
     hasher: KeyHasher,
     blocks: Vec<Block>,
     counts: Vec<Counts>,
-    zeros: Vec<Vec<u64>>,
+    zeros: Vec<Zeros>,
     totals: Totals,
     overtakes: bool,
     batch_chunks: usize,
@@ -156,12 +180,16 @@ struct Flow {
 }
 
 impl Flow {
-    fn new(path: &KeyPath, deal: &Deal) -> Flow {
+    fn new(query: &Query, deal: &Deal) -> Flow {
         let mut pool = Pool::new(deal.chunk_bytes, deal.pool_bytes);
         let chunk = pool.take().expect("the pool holds more than one chunk");
         let budget = Arc::new(KeyBudget::new(u64::MAX));
-        let parser = |_| RecordParser::new(path.clone(), deal.line_bytes_max);
+        let parser = |_| RecordParser::new(query.clone(), deal.line_bytes_max);
         let counts = |_| Counts::new(Arc::clone(&budget));
+        let mut totals = Totals::new(deal.shards);
+        if query.sum().is_some() {
+            totals.show_sums();
+        }
         Flow {
             reads: deal.reads.to_vec(),
             read: 0,
@@ -173,7 +201,7 @@ impl Flow {
             blocks: (0..deal.shards).map(|_| Block::default()).collect(),
             counts: (0..deal.shards).map(counts).collect(),
             zeros: Vec::new(),
-            totals: Totals::new(deal.shards),
+            totals,
             overtakes: deal.overtakes,
             batch_chunks: deal.batch_chunks,
             chunks: 0,
@@ -267,7 +295,7 @@ impl Flow {
         batch
     }
 
-    fn end(mut self) -> (Ledger, BTreeMap<Key, u64>) {
+    fn end(mut self) -> (Ledger, BTreeMap<Key, u64>, BTreeMap<Key, String>) {
         while self.framer.has_lines() {
             self.send();
         }
@@ -279,7 +307,11 @@ impl Flow {
             .collect();
         assert_eq!(counts.len(), rows.len(), "a key in two rows");
         assert_eq!(self.totals.keys(), counts.len() as u64);
-        (self.ledger_total, counts)
+        let sums = rows.iter().filter_map(|row| {
+            let sum = row.sums?.total.to_string();
+            Some((row.key.to_key(), sum))
+        });
+        (self.ledger_total, counts, sums.collect())
     }
 }
 
@@ -295,6 +327,7 @@ mod tests {
         #[test]
         fn streams_dealt_out_anyhow_are_counted_as_the_oracle_counts_them(
             head in any::<[u8; HEAD_BYTES]>(),
+            query in proptest::sample::select(samples::queries()),
             seeds in proptest::collection::vec(any::<u64>(), 0..40),
         ) {
             let mut input = head.to_vec();
@@ -307,7 +340,7 @@ mod tests {
                 input.extend_from_slice(&line);
                 input.push(b'\n');
             }
-            check_stream(&KeyPath::parse("status").unwrap(), &input);
+            check_stream(&query, &input);
         }
     }
 }

@@ -3,7 +3,8 @@
 //! Each takes whatever input there is and panics, with both answers, where the two differ.
 
 use super::path::{KeyPath, Segment};
-use super::{LineSink, RecordParser, Verdict};
+use super::{LineSink, Query, RecordParser, Verdict};
+use crate::decimal::Decimal;
 use crate::key::{Key, KeyRef};
 use crate::ledger::Reason;
 use crate::oracle::Oracle;
@@ -17,8 +18,8 @@ pub const LINE_BYTES_MAX: usize = 4096;
 /// # Panics
 ///
 /// If the parser and the oracle differ.
-pub fn check_line(path: &KeyPath, line: &[u8]) {
-    check_line_within(path, line, LINE_BYTES_MAX);
+pub fn check_line(query: &Query, line: &[u8]) {
+    check_line_within(query, line, LINE_BYTES_MAX);
 }
 
 /// [`check_line`] with a line limit.
@@ -26,12 +27,16 @@ pub fn check_line(path: &KeyPath, line: &[u8]) {
 /// # Panics
 ///
 /// If the parser and the oracle differ.
-pub fn check_line_within(path: &KeyPath, line: &[u8], max_line_bytes: usize) {
-    let mut parser = RecordParser::new(path.clone(), max_line_bytes);
-    let expected = Oracle::new(path.clone(), max_line_bytes).verdict(line);
+pub fn check_line_within(query: &Query, line: &[u8], max_line_bytes: usize) {
+    let mut parser = RecordParser::new(query.clone(), max_line_bytes);
+    let oracle = Oracle::new(query.clone(), max_line_bytes);
+    let expected = oracle.verdict(line);
+    let number = expected.is_ok().then(|| oracle.number(line)).flatten();
     let shown = || String::from_utf8_lossy(&line[..line.len().min(1000)]);
-    let got = owned(parser.line(line));
-    assert_eq!(got, expected, "parser, oracle; path {path}; {}", shown());
+    let (got, summed) = owned(parser.line(line));
+    assert_eq!(got, expected, "parser, oracle; by {query}; {}", shown());
+    let summed = summed.map(|number| number.to_string());
+    assert_eq!(summed, number, "numbers; by {query}; {}", shown());
 
     if line.contains(&b'\n') {
         return;
@@ -45,9 +50,9 @@ pub fn check_line_within(path: &KeyPath, line: &[u8], max_line_bytes: usize) {
     assert_eq!(lines, verdicts.len() as u64);
     assert_eq!(verdicts.len(), if line.is_empty() { 3 } else { 4 });
     for (verdict, cut) in &verdicts[2..] {
-        assert_eq!(verdict, &expected, "in a chunk; path {path}; {}", shown());
+        assert_eq!(verdict, &expected, "in a chunk; by {query}; {}", shown());
         if let Some(cut) = cut {
-            assert_eq!(cut, line, "the sink's line; path {path}");
+            assert_eq!(cut, line, "the sink's line; by {query}");
         }
     }
 }
@@ -78,7 +83,7 @@ pub fn check_path(text: &str) {
         let found = Verdict::Counted(KeyRef::string("found"));
         let shown = String::from_utf8_lossy(&line);
         assert_eq!(parser.line(&line), found, "{text:?} in {shown}");
-        check_line_within(&path, &line, usize::MAX);
+        check_line_within(&path.clone().into(), &line, usize::MAX);
     }
 }
 
@@ -110,23 +115,30 @@ fn record_with(path: &KeyPath, in_arrays: bool) -> Option<Vec<u8>> {
     Some(record.into_bytes())
 }
 
-fn owned(verdict: Verdict<'_>) -> Result<Key, Reason> {
+fn owned(verdict: Verdict<'_>) -> (Result<Key, Reason>, Option<Decimal>) {
     match verdict {
-        Verdict::Counted(key) => Ok(key.to_key()),
-        Verdict::Dropped(reason) => Err(reason),
+        Verdict::Counted(key) => (Ok(key.to_key()), None),
+        Verdict::Summed(key, number) => (Ok(key.to_key()), number),
+        Verdict::Dropped(reason) => (Err(reason), None),
     }
 }
 
 /// A line's verdict, and the line if it was dropped.
 pub type Outcome = (Result<Key, Reason>, Option<Vec<u8>>);
 
-/// A sink that keeps everything it is told, in order.
+/// A sink that keeps everything it is told, in order: verdicts, and the numbers of records that are
+/// summed.
 #[derive(Debug, Default)]
-pub struct Verdicts(pub Vec<Outcome>);
+pub struct Verdicts(pub Vec<Outcome>, pub Vec<Option<Decimal>>);
 
 impl LineSink for Verdicts {
     fn counted(&mut self, key: KeyRef<'_>) {
         self.0.push((Ok(key.to_key()), None));
+    }
+
+    fn summed(&mut self, key: KeyRef<'_>, number: Option<Decimal>) {
+        self.counted(key);
+        self.1.push(number);
     }
 
     fn dropped(&mut self, reason: Reason, line: &[u8]) {

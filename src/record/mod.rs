@@ -1,7 +1,8 @@
 //! What a record means: the bytes of a line in, a verdict and a key out.
 //!
 //! The parser threads call [`RecordParser::chunk`] with a chunk of whole lines and get back, line by
-//! line and in order, either a key or the reason why there is none. Everything about JSON is behind
+//! line and in order, either a key, and what is to be added under it, or the reason why there is none.
+//! What is asked of a line is a [`Query`]. Everything about JSON is behind
 //! this interface, so that a faster lane can stand in front of the reference parser unseen.
 //!
 //! Promises: one verdict per line, the same whatever its neighbours and the cuts are; the input is
@@ -9,6 +10,8 @@
 //! longest line allowed while that line is judged, and by [`MEMORY_KEPT_BYTES_MAX`] after the chunk.
 
 pub mod path;
+pub mod condition;
+pub mod query;
 mod simd;
 pub mod fast;
 #[doc(hidden)]
@@ -18,11 +21,14 @@ pub mod samples;
 
 use memchr::memchr;
 
+use crate::decimal::Decimal;
 use crate::key::KeyRef;
 use crate::ledger::Reason;
 use fast::{FastParser, Level};
 
+pub use condition::{Condition, ConditionError};
 pub use path::{KeyPath, PathError};
+pub use query::Query;
 pub use simd::MEMORY_KEPT_BYTES_MAX;
 
 /// How deep containers may nest: `[]` is 1 deep. Anything deeper is malformed.
@@ -33,6 +39,8 @@ pub const DEPTH_MAX: usize = 1024;
 pub enum Verdict<'a> {
     /// A record to count under this key.
     Counted(KeyRef<'a>),
+    /// A record to count under this key, and its number to add there, if it has one.
+    Summed(KeyRef<'a>, Option<Decimal>),
     /// A line not to count, and why.
     Dropped(Reason),
 }
@@ -41,11 +49,13 @@ pub enum Verdict<'a> {
 pub trait LineSink {
     /// A line was a record with this key.
     fn counted(&mut self, key: KeyRef<'_>);
+    /// A line was a record with this key; only of a query with a sum.
+    fn summed(&mut self, key: KeyRef<'_>, number: Option<Decimal>);
     /// A line (without its line end) was not counted.
     fn dropped(&mut self, reason: Reason, line: &[u8]);
 }
 
-/// Judges lines by one key path. One per parser thread; its buffers are reused from line to line.
+/// Judges lines by one query. One per parser thread; its buffers are reused from line to line.
 pub struct RecordParser {
     fast: Option<FastParser>,
     slow: SlowParser,
@@ -53,35 +63,44 @@ pub struct RecordParser {
 
 /// The reference parser and what it needs to know.
 struct SlowParser {
-    path: KeyPath,
+    query: Query,
     line_bytes_max: usize,
     reference: simd::TapeParser,
+    /// The last composite key.
+    key: Vec<u8>,
 }
 
 impl RecordParser {
-    /// A parser that takes the key from `path` and refuses lines of more than `max_line_bytes`
+    /// A parser that answers `query` and refuses lines of more than `max_line_bytes`
     /// bytes, line end not counted. Whatever is set, lines of 4 GiB and more are refused.
-    pub fn new(path: KeyPath, max_line_bytes: usize) -> Self {
-        RecordParser::with_level(path, max_line_bytes, Level::best())
+    pub fn new(query: impl Into<Query>, max_line_bytes: usize) -> Self {
+        RecordParser::with_level(query, max_line_bytes, Level::best())
     }
 
     /// [`RecordParser::new`] with the fast lane of this level, or without one if there is no level
     /// or this CPU does not have it.
-    pub fn with_level(path: KeyPath, max_line_bytes: usize, level: Option<Level>) -> Self {
+    pub fn with_level(
+        query: impl Into<Query>,
+        max_line_bytes: usize,
+        level: Option<Level>,
+    ) -> Self {
+        let query = query.into();
         let line_bytes_max = max_line_bytes.min(simd::LINE_BYTES_MAX);
+        let plain = query.plain().zip(level);
         RecordParser {
-            fast: level.and_then(|level| FastParser::new(&path, line_bytes_max, level)),
+            fast: plain.and_then(|(path, level)| FastParser::new(path, line_bytes_max, level)),
             slow: SlowParser {
-                path,
+                query,
                 line_bytes_max,
                 reference: simd::TapeParser::new(),
+                key: Vec::new(),
             },
         }
     }
 
-    /// The path the key is taken from.
-    pub fn path(&self) -> &KeyPath {
-        &self.slow.path
+    /// What is asked of each line.
+    pub fn query(&self) -> &Query {
+        &self.slow.query
     }
 
     /// The longest line that is judged, in bytes.
@@ -109,6 +128,7 @@ impl RecordParser {
         let RecordParser { fast, slow } = self;
         let mut judge = |line: &[u8], sink: &mut K| match slow.line(line) {
             Verdict::Counted(key) => sink.counted(key),
+            Verdict::Summed(key, number) => sink.summed(key, number),
             Verdict::Dropped(reason) => sink.dropped(reason, line),
         };
         let lines = match fast {
@@ -127,7 +147,7 @@ impl SlowParser {
         } else if is_blank(line) {
             Verdict::Dropped(Reason::Blank)
         } else {
-            self.reference.record(self.path.segments(), line)
+            self.reference.record(&self.query, line, &mut self.key)
         }
     }
 }

@@ -192,11 +192,15 @@ type Failure = (usize, Problem);
 
 /// Whether a name can stand in a dotted path without quotes.
 ///
-/// Stricter than the parser: white space and `=` would make the path hard to read in a list or in
-/// `--where PATH=VALUE`.
+/// Stricter than the parser: white space would make the path hard to read in a list, and operators are
+/// none in `--where PATH=VALUE` only within quotes.
 fn is_plain(name: &str) -> bool {
     let is_special = |c: char| {
-        matches!(c, '.' | '[' | ']' | '"' | '\\' | '/' | '=') || c.is_whitespace() || c.is_control()
+        matches!(
+            c,
+            '.' | '[' | ']' | '"' | '\\' | '/' | '=' | '<' | '>' | '!'
+        ) || c.is_whitespace()
+            || c.is_control()
     };
     !name.is_empty() && !name.contains(is_special)
 }
@@ -276,7 +280,7 @@ fn parse_bracket(text: &str, open: usize) -> Result<(Segment, usize), Failure> {
 }
 
 /// The byte behind the closing quote of the JSON string that opens at byte `open`.
-fn string_end(text: &str, open: usize) -> Option<usize> {
+pub(super) fn string_end(text: &str, open: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = open + 1;
     loop {

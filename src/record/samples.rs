@@ -5,6 +5,8 @@
 
 use fastrand::Rng;
 
+use super::{Condition, KeyPath, Query};
+
 /// Key paths that the samples have values for.
 pub const PATHS: [&str; 8] = [
     "status",
@@ -16,6 +18,49 @@ pub const PATHS: [&str; 8] = [
     "[\"\"]",
     "/0/a~1b",
 ];
+
+/// Queries of every kind over those paths: what is counted by, the conditions, and what is summed. Those
+/// with a condition or a sum alone come first, behind the plain ones.
+const QUERIES: [(&[&str], &[&str], Option<&str>); 16] = [
+    (&["status"], &["a"], None),
+    (&["status"], &["a!=1"], None),
+    (&["status"], &[], Some("a")),
+    (&["status", "a"], &[], None),
+    (&["a", "a.b"], &[], None),
+    (&["a.b", "a"], &["a"], Some("a.b")),
+    (&["/a/0", "a[1].b", "/a/1"], &[], None),
+    (&["/0", "status"], &["[\"\"]"], Some("/0/a~1b")),
+    (&["status", "status"], &["status!=PLACED"], Some("status")),
+    (&["status"], &["status=PLACED"], None),
+    (&["status"], &["a=\"1\"", "b!=null"], None),
+    (&["a"], &["status=1e5"], Some("a")),
+    (&["a"], &["a.b!=true", "a[1].b!=false", "b"], Some("b")),
+    (&["[\"a.b\"]"], &["[\"\"]=status"], Some("[\"\"]")),
+    (&["0", "/0", "b"], &[], None),
+    (
+        &["a", "b", "status", "order_id"],
+        &["nowhere!=x"],
+        Some("a"),
+    ),
+];
+
+/// Queries to test with: plain counts by each of [`PATHS`], then others.
+///
+/// # Panics
+/// Never: they are valid.
+pub fn queries() -> Vec<Query> {
+    let path = |text: &str| KeyPath::parse(text).expect("the samples' paths are valid");
+    let condition =
+        |text: &&str| Condition::parse(text).expect("the samples' conditions are valid");
+    let mut queries: Vec<Query> = PATHS.iter().map(|text| path(text).into()).collect();
+    for (by, conditions, sum) in QUERIES {
+        let by = by.iter().map(|text| path(text)).collect();
+        let conditions = conditions.iter().map(condition).collect();
+        let query = Query::new(by, conditions, sum.map(path));
+        queries.push(query.expect("the samples' queries have few fields"));
+    }
+    queries
+}
 
 const NAMES: [&str; 14] = [
     "status",

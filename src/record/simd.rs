@@ -1,4 +1,4 @@
-//! The reference parser: simd-json's tape of one line, and the key path followed on it.
+//! The reference parser: simd-json's tape of one line, and the query's paths followed on it.
 //!
 //! A line is copied into a scratch buffer, because simd-json resolves escapes in place, and parsed
 //! onto a tape whose allocation goes from line to line. simd-json 0.19 holds to RFC 8259 in what it
@@ -15,6 +15,7 @@ use memchr::memchr2;
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape, fill_tape_padded};
 
 use super::path::Segment;
+use super::query::{Query, Value};
 use super::{DEPTH_MAX, Verdict};
 use crate::key::{KeyKind, KeyRef};
 use crate::ledger::Reason;
@@ -69,9 +70,14 @@ impl TapeParser {
         *self = TapeParser::new();
     }
 
-    /// Judges a line that is neither oversize nor blank.
+    /// Judges a line that is neither oversize nor blank. A composite key is put together in `key`.
     #[inline]
-    pub(super) fn record<'a>(&'a mut self, path: &[Segment], line: &'a [u8]) -> Verdict<'a> {
+    pub(super) fn record<'a>(
+        &'a mut self,
+        query: &Query,
+        line: &'a [u8],
+        key: &'a mut Vec<u8>,
+    ) -> Verdict<'a> {
         if line.len() <= LINE_BYTES_KEPT {
             self.shrink();
         }
@@ -84,13 +90,13 @@ impl TapeParser {
         copy_padded(scratch, line);
         let mut tape = mem::replace(kept, Tape(Vec::new())).reset();
         let verdict = match fill_tape_padded(scratch, line.len(), buffers, &mut tape) {
-            Ok(()) => judge(path, &tape.0, line, buffers),
+            Ok(()) => judge(query, &tape.0, line, buffers, key),
             Err(error) if matches!(error.error(), ErrorType::InvalidNumber) => {
                 copy_padded(numberless, line);
                 replace_numbers(line, numberless);
                 tape = tape.reset();
                 match fill_tape_padded(numberless, line.len(), buffers, &mut tape) {
-                    Ok(()) => judge(path, &tape.0, line, buffers),
+                    Ok(()) => judge(query, &tape.0, line, buffers, key),
                     Err(_) => Verdict::Dropped(Reason::Malformed),
                 }
             }
@@ -104,14 +110,17 @@ impl TapeParser {
 /// The verdict on a line that is valid, from its tape.
 #[inline]
 fn judge<'a>(
-    path: &[Segment],
+    query: &Query,
     nodes: &[Node<'a>],
     line: &'a [u8],
     buffers: &Buffers,
+    key: &'a mut Vec<u8>,
 ) -> Verdict<'a> {
-    follow(path, nodes)
-        .and_then(|at| key_of(at, nodes, line, buffers.structural_indexes()))
-        .map_or(Verdict::Dropped(Reason::Missing), Verdict::Counted)
+    let value = |field: usize| {
+        let at = follow(query.fields()[field].segments(), nodes)?;
+        value_of(at, nodes, line, buffers.structural_indexes())
+    };
+    query.judge(value, key)
 }
 
 /// Puts `line` at the start of `buffer` and leaves at least `INPUT_PADDING` bytes behind it.
@@ -175,24 +184,25 @@ fn behind(nodes: &[Node<'_>], at: usize) -> Option<usize> {
     })
 }
 
-/// The value at node `at` as a key, unless it is a container.
+/// The value at node `at`.
 #[inline]
-fn key_of<'a>(
+fn value_of<'a>(
     at: usize,
     nodes: &[Node<'a>],
     line: &'a [u8],
     structurals: &[u32],
-) -> Option<KeyRef<'a>> {
-    match *nodes.get(at)? {
-        Node::String(value) => Some(KeyRef::string(value)),
-        Node::Static(StaticNode::Null) => Some(KeyRef::null()),
-        Node::Static(StaticNode::Bool(value)) => Some(KeyRef::boolean(value)),
-        Node::Static(_) => Some(KeyRef {
+) -> Option<Value<'a>> {
+    let key = match *nodes.get(at)? {
+        Node::String(value) => KeyRef::string(value),
+        Node::Static(StaticNode::Null) => KeyRef::null(),
+        Node::Static(StaticNode::Bool(value)) => KeyRef::boolean(value),
+        Node::Static(_) => KeyRef {
             kind: KeyKind::Number,
             bytes: number_text(at, line, structurals)?,
-        }),
-        Node::Object { .. } | Node::Array { .. } => None,
-    }
+        },
+        Node::Object { .. } | Node::Array { .. } => return Some(Value::Container),
+    };
+    Some(Value::Scalar(key))
 }
 
 /// The source text of the number at node `at`.
@@ -251,7 +261,7 @@ fn behind_string(line: &[u8], open: usize) -> usize {
 }
 
 /// Whether a token is a number by the grammar of RFC 8259, section 6.
-fn is_number(token: &[u8]) -> bool {
+pub(super) fn is_number(token: &[u8]) -> bool {
     fn behind_digits(bytes: &[u8]) -> Option<&[u8]> {
         let count = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
         (count > 0).then(|| &bytes[count..])
@@ -308,11 +318,12 @@ mod tests {
     #[test]
     fn buffers_of_a_long_line_are_given_back() {
         let path = crate::record::KeyPath::parse("a").expect("a key path");
+        let (query, mut key) = (Query::from(path), Vec::new());
         let mut long = vec![b'['; 1 << 20];
         let mut parser = TapeParser::new();
-        parser.record(path.segments(), &long);
+        parser.record(&query, &long, &mut key);
         assert!(parser.scratch.capacity() > 1 << 20);
-        parser.record(path.segments(), b"{}");
+        parser.record(&query, b"{}", &mut key);
         assert!(parser.scratch.capacity() < 1 << 10);
 
         // The densest line that is kept stays under the documented bound.
@@ -320,7 +331,7 @@ mod tests {
         long.iter_mut().skip(1).step_by(2).for_each(|b| *b = b'0');
         long.iter_mut().skip(2).step_by(2).for_each(|b| *b = b',');
         long[LINE_BYTES_KEPT - 2] = b']';
-        let verdict = parser.record(path.segments(), &long);
+        let verdict = parser.record(&query, &long, &mut key);
         assert_eq!(verdict, Verdict::Dropped(Reason::Missing));
         parser.shrink();
         let kept = parser.scratch.capacity()

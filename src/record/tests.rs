@@ -4,7 +4,7 @@ use fastrand::Rng;
 use proptest::prelude::*;
 
 use super::check::{LINE_BYTES_MAX, Verdicts, check_line, check_line_within};
-use super::samples::{PATHS, corner_cases, mutate, nested, record};
+use super::samples::{corner_cases, mutate, nested, queries, record};
 use super::*;
 use crate::key::Key;
 
@@ -12,9 +12,14 @@ fn path(text: &str) -> KeyPath {
     KeyPath::parse(text).expect("the tests' paths are valid")
 }
 
-fn verdict(by: &str, line: &[u8]) -> Result<Key, Reason> {
-    match RecordParser::new(path(by), usize::MAX).line(line) {
-        Verdict::Counted(key) => Ok(key.to_key()),
+/// A plain count.
+fn by(text: &str) -> Query {
+    path(text).into()
+}
+
+fn verdict(path: &str, line: &[u8]) -> Result<Key, Reason> {
+    match RecordParser::new(by(path), usize::MAX).line(line) {
+        Verdict::Counted(key) | Verdict::Summed(key, _) => Ok(key.to_key()),
         Verdict::Dropped(reason) => Err(reason),
     }
 }
@@ -29,11 +34,66 @@ fn number(text: &str) -> Result<Key, Reason> {
 
 #[test]
 fn corner_cases_have_the_oracle_s_verdict() {
-    for by in PATHS {
-        let path = path(by);
+    for query in queries() {
         for line in corner_cases() {
-            check_line_within(&path, &line, usize::MAX);
+            check_line_within(&query, &line, usize::MAX);
         }
+    }
+}
+
+#[test]
+fn malformed_goes_before_filtered_before_missing() {
+    let query = Query::new(
+        vec![path("status"), path("country")],
+        vec![Condition::parse("kind=order").expect("a condition")],
+        Some(path("amount")),
+    );
+    let mut parser = RecordParser::new(query.expect("few fields"), usize::MAX);
+    let mut key = Vec::new();
+    KeyRef::string("PLACED").push_part(&mut key);
+    KeyRef::null().push_part(&mut key);
+    let key = KeyRef::composite(&key);
+    let counted = |amount: Option<&str>| {
+        let number = amount.map(|text| Decimal::parse(text.as_bytes()).expect("a number"));
+        Verdict::Summed(key, number)
+    };
+    for (line, verdict) in [
+        (
+            r#"{"kind":"ORDER","x":01}"#,
+            Verdict::Dropped(Reason::Malformed),
+        ),
+        (r#"{"kind":"ORDER"}"#, Verdict::Dropped(Reason::Filtered)),
+        (
+            r#"{"status":"PLACED","country":null}"#,
+            Verdict::Dropped(Reason::Filtered),
+        ),
+        (r#"["order"]"#, Verdict::Dropped(Reason::Filtered)),
+        (
+            r#"{"kind":"order","status":"PLACED"}"#,
+            Verdict::Dropped(Reason::Missing),
+        ),
+        (
+            r#"{"kind":"order","status":[],"country":null}"#,
+            Verdict::Dropped(Reason::Missing),
+        ),
+        (
+            r#"{"kind":"order","status":"PLACED","country":null}"#,
+            counted(None),
+        ),
+        (
+            r#"{"kind":"order","status":"PLACED","country":null,"amount":"5"}"#,
+            counted(None),
+        ),
+        (
+            r#"{"kind":"order","status":"PLACED","country":null,"amount":1e400}"#,
+            counted(None),
+        ),
+        (
+            r#"{"kind":"order","status":"PLACED","country":null,"amount":12.50}"#,
+            counted(Some("12.50")),
+        ),
+    ] {
+        assert_eq!(parser.line(line.as_bytes()), verdict, "{line}");
     }
 }
 
@@ -95,21 +155,21 @@ fn lone_surrogates_are_malformed_wherever_they_stand() {
 
 #[test]
 fn depth_ends_at_1024() {
-    let by = format!("a{}", ".a".repeat(1023));
+    let path = format!("a{}", ".a".repeat(1023));
     assert_eq!(
-        verdict(&by, &nested(1023, "{\"a\":", "}")),
+        verdict(&path, &nested(1023, "{\"a\":", "}")),
         Err(Reason::Missing)
     );
-    assert_eq!(verdict(&by, &nested(1024, "{\"a\":", "}")), number("1"));
+    assert_eq!(verdict(&path, &nested(1024, "{\"a\":", "}")), number("1"));
     assert_eq!(
-        verdict(&by, &nested(1025, "{\"a\":", "}")),
+        verdict(&path, &nested(1025, "{\"a\":", "}")),
         Err(Reason::Malformed)
     );
     let open = b"[".repeat(1 << 20);
     assert_eq!(verdict("a", &open), Err(Reason::Malformed));
     for depth in [1023, 1024, 1025] {
         let mixed = nested(depth / 2, "[1e999,{\"a\":", "},{}]");
-        check_line_within(&path("a"), &mixed, usize::MAX);
+        check_line_within(&by("a"), &mixed, usize::MAX);
     }
 }
 
@@ -125,7 +185,7 @@ fn long_lines_and_keys_are_judged_whole() {
         ),
     ] {
         assert_eq!(verdict("status", line.as_bytes()), expected);
-        check_line_within(&path("status"), line.as_bytes(), usize::MAX);
+        check_line_within(&by("status"), line.as_bytes(), usize::MAX);
     }
     let escaped = r"\u00fc\\".repeat(20_000);
     let line = format!(r#"{{"status":"{escaped}"}}"#);
@@ -136,19 +196,19 @@ fn long_lines_and_keys_are_judged_whole() {
 
     let mut line = b"{\"status\":\"x\"}".to_vec();
     line.resize(1 << 20, b' ');
-    check_line_within(&path("status"), &line, 1 << 20);
-    check_line_within(&path("status"), &line, (1 << 20) - 1);
+    check_line_within(&by("status"), &line, 1 << 20);
+    check_line_within(&by("status"), &line, (1 << 20) - 1);
     line.fill(b' ');
-    check_line_within(&path("status"), &line, 1 << 20);
+    check_line_within(&by("status"), &line, 1 << 20);
     line.fill(b'"');
-    check_line_within(&path("status"), &line, 1 << 20);
+    check_line_within(&by("status"), &line, 1 << 20);
     line.fill(b',');
-    check_line_within(&path("status"), &line, 1 << 20);
+    check_line_within(&by("status"), &line, 1 << 20);
 }
 
 #[test]
 fn line_limit_counts_the_line_without_its_end() {
-    let mut parser = RecordParser::new(path("a"), 7);
+    let mut parser = RecordParser::new(by("a"), 7);
     assert!(matches!(parser.line(b"{\"a\":1}"), Verdict::Counted(_)));
     assert_eq!(
         parser.line(b"{\"a\":1}\r"),
@@ -178,7 +238,7 @@ fn chunks_are_cut_at_newlines() {
     ];
     for (chunk, expected) in cases {
         let mut sink = check::Verdicts::default();
-        let lines = RecordParser::new(path("a"), 100).chunk(chunk, &mut sink);
+        let lines = RecordParser::new(by("a"), 100).chunk(chunk, &mut sink);
         let verdicts: Vec<_> = sink.0.into_iter().map(|(verdict, _)| verdict).collect();
         assert_eq!(verdicts, expected);
         assert_eq!(lines, expected.len() as u64);
@@ -254,15 +314,15 @@ proptest! {
 
     #[test]
     fn any_bytes_have_the_oracle_s_verdict(line in prop::collection::vec(any::<u8>(), 0..200)) {
-        check_line(&path("a"), &line);
+        check_line(&by("a"), &line);
     }
 
     #[test]
     fn strung_fragments_have_the_oracle_s_verdict(
         parts in prop::collection::vec(fragment(), 0..40),
-        by in prop::sample::select(PATHS.to_vec()),
+        query in prop::sample::select(queries()),
     ) {
-        check_line(&path(by), &parts.concat());
+        check_line(&query, &parts.concat());
     }
 
     #[test]
@@ -275,16 +335,16 @@ proptest! {
             b"{\"a\":[1,\"", &name.concat()[..], b"\"],", &b" ".repeat(blanks), b"\"status\":",
             &value.concat(), b"}",
         ];
-        check_line(&path("status"), &line.concat());
+        check_line(&by("status"), &line.concat());
     }
 
     #[test]
     fn any_string_is_its_own_key(text in any::<String>(), name in any::<String>()) {
         let [quoted, member] = [&text, &name].map(|s| serde_json::Value::from(&s[..]));
         let line = format!("{{{member} : {quoted}}}");
-        let by = format!("[{member}]");
-        prop_assert_eq!(verdict(&by, line.as_bytes()), string(&text));
-        check_line_within(&path(&by), line.as_bytes(), usize::MAX);
+        let path = format!("[{member}]");
+        prop_assert_eq!(verdict(&path, line.as_bytes()), string(&text));
+        check_line_within(&by(&path), line.as_bytes(), usize::MAX);
     }
 
     #[test]
@@ -292,20 +352,21 @@ proptest! {
         for text in [format!("{value:?}"), format!("{value}"), format!("{value:e}")] {
             let line = format!("{{\"a\":{text}}}");
             prop_assert_eq!(verdict("a", line.as_bytes()), number(&text));
-            check_line(&path("a"), line.as_bytes());
+            check_line(&by("a"), line.as_bytes());
         }
     }
 
     #[test]
     fn random_and_damaged_records_have_the_oracle_s_verdict(seed: u64) {
         let mut rng = Rng::with_seed(seed);
+        let queries = queries();
         for _ in 0..20 {
-            let path = path(PATHS[rng.usize(..PATHS.len())]);
+            let query = &queries[rng.usize(..queries.len())];
             let mut line = record(&mut rng);
-            check_line(&path, &line);
+            check_line(query, &line);
             for _ in 0..5 {
                 mutate(&mut rng, &mut line);
-                check_line(&path, &line);
+                check_line(query, &line);
             }
         }
     }
@@ -323,13 +384,13 @@ proptest! {
             stream.push(b'\n');
         }
         stream.truncate(rng.usize(..=stream.len()));
-        let mut oracle = crate::oracle::Oracle::new(path("status"), LINE_BYTES_MAX);
+        let mut oracle = crate::oracle::Oracle::new(by("status"), LINE_BYTES_MAX);
         // The byte order mark is the reader's business.
         let stream = stream.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&stream);
         oracle.count(stream);
 
         let mut sink = Verdicts::default();
-        let lines = RecordParser::new(path("status"), LINE_BYTES_MAX).chunk(stream, &mut sink);
+        let lines = RecordParser::new(by("status"), LINE_BYTES_MAX).chunk(stream, &mut sink);
         let mut ledger = crate::ledger::Ledger { lines, ..Default::default() };
         let mut counts = std::collections::BTreeMap::new();
         for (verdict, _) in sink.0 {

@@ -68,7 +68,8 @@ fn what_must_be_set_may_be_set_anywhere() {
         ("TALLYLINE_STATS", "true"),
     ];
     let args = count(&[], &variables, "source = 'orders.jsonl'\nmax-keys = 7\n").unwrap();
-    assert_eq!(args.by.to_string(), "customer.country");
+    let by: Vec<String> = args.by.iter().map(ToString::to_string).collect();
+    assert_eq!(by, ["customer.country"]);
     assert!(args.output.stats);
     assert_eq!(args.machine.max_keys, 7);
     let missing = count(&[], &[], "by = 'status'").unwrap_err();

@@ -1,6 +1,8 @@
 //! Comma-separated rows, for spreadsheets and loaders.
 //!
-//! One header, `type,batch,start,end,key,key_type,count,total`, before the first report; then
+//! One header, `type,batch,start,end,key,key_type,count,total`, before the first report; a composite
+//! key has two columns more for each further part (`key2,key2_type`), a sum two more behind `total`
+//! (`sum,total_sum`), which windows leave empty. Then
 //! - a `batch` row per key of each batch; a batch without keys has no rows;
 //! - a `totals` row per key at the end, in which `batch`, `start` and `count` are empty;
 //! - a `window` row per key of each closed window, in which `batch` and `total` are empty;
@@ -8,6 +10,7 @@
 //!   behind a window's alone;
 //! - where rows are hidden, one more row of the same type with the key type `hidden`: its key is
 //!   the number of keys left out, `count` (in totals: `total`) their sum; the other one is empty.
+//!   Of sums the same.
 //!
 //! So the figures of a column add up to the records counted, hidden or not. The ledger is not
 //! here: its columns would not be keys. Times are UTC, as in JSON.
@@ -17,23 +20,24 @@
 
 use std::io::{self, Write};
 
-use super::{BatchReport, Hidden, Sink, TotalsReport, WindowReport};
+use crate::decimal::Decimal;
+use crate::key::KeyRef;
+
+use super::format::SinkOptions;
+use super::{BatchReport, Sink, TotalsReport, WindowReport};
 
 /// Bytes collected before they are written.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// The first line.
-const HEADER: [&str; 8] = [
-    "type", "batch", "start", "end", "key", "key_type", "count", "total",
-];
-
-/// What follows in it with `--trending`.
+/// What stands last in the first line with `--trending`.
 const TREND_HEADER: [&str; 2] = ["previous", "ratio"];
 
 /// Writes rows of comma-separated values.
 #[derive(Debug)]
 pub struct CsvSink<W: Write> {
     out: csv::Writer<W>,
+    key_parts: usize,
+    has_sums: bool,
     has_header: bool,
     has_trends: bool,
 }
@@ -46,64 +50,113 @@ struct Head<'a> {
     end: &'a str,
 }
 
+/// The figures of one row; what is empty is left empty.
+#[derive(Default)]
+struct Figures {
+    count: String,
+    total: String,
+    sum: String,
+    total_sum: String,
+    previous: String,
+    ratio: String,
+}
+
 impl<W: Write> CsvSink<W> {
-    /// A sink that writes to `writer`, with columns for keys that grow if there will be any.
-    pub fn new(writer: W, has_trends: bool) -> CsvSink<W> {
+    /// A sink that writes to `writer`.
+    pub fn new(writer: W, options: &SinkOptions) -> CsvSink<W> {
         let out = csv::WriterBuilder::new()
             .buffer_capacity(BUFFER_BYTES)
             .from_writer(writer);
         CsvSink {
             out,
+            key_parts: options.key_parts,
+            has_sums: options.has_sums,
             has_header: false,
-            has_trends,
+            has_trends: options.trending,
         }
     }
 
     fn header(&mut self) -> io::Result<()> {
-        if !self.has_header {
-            let trends = TREND_HEADER.iter().filter(|_| self.has_trends);
-            let names = HEADER.iter().chain(trends);
-            self.out.write_record(names).map_err(io_error)?;
-            self.has_header = true;
+        if self.has_header {
+            return Ok(());
+        }
+        self.has_header = true;
+        for name in ["type", "batch", "start", "end", "key", "key_type"] {
+            self.field(name)?;
+        }
+        for part in 2..=self.key_parts {
+            self.field(format!("key{part}"))?;
+            self.field(format!("key{part}_type"))?;
+        }
+        self.field("count")?;
+        self.field("total")?;
+        if self.has_sums {
+            self.field("sum")?;
+            self.field("total_sum")?;
+        }
+        if self.has_trends {
+            self.field(TREND_HEADER[0])?;
+            self.field(TREND_HEADER[1])?;
+        }
+        self.end_row()
+    }
+
+    fn row(&mut self, head: &Head<'_>, key: KeyRef<'_>, figures: &Figures) -> io::Result<()> {
+        self.head(head)?;
+        let mut parts = key.parts();
+        for _ in 0..self.key_parts {
+            // The key of what is beyond the limit has one part only.
+            let part = parts.next();
+            self.field(part.map(|part| part.text()).unwrap_or_default().as_bytes())?;
+            self.field(part.map(|part| part.kind.name()).unwrap_or_default())?;
+        }
+        self.figures(figures)
+    }
+
+    fn hidden_row(&mut self, head: &Head<'_>, keys: u64, figures: &Figures) -> io::Result<()> {
+        self.head(head)?;
+        self.field(keys.to_string())?;
+        self.field("hidden")?;
+        for _ in 1..self.key_parts {
+            self.field("")?;
+            self.field("")?;
+        }
+        self.figures(figures)
+    }
+
+    fn head(&mut self, head: &Head<'_>) -> io::Result<()> {
+        for field in [head.kind, head.batch, head.start, head.end] {
+            self.field(field)?;
         }
         Ok(())
     }
 
-    fn row(
-        &mut self,
-        head: &Head<'_>,
-        key: (&[u8], &str),
-        count: &str,
-        total: &str,
-    ) -> io::Result<()> {
-        self.full_row(head, key, [count, total, "", ""])
+    fn figures(&mut self, figures: &Figures) -> io::Result<()> {
+        self.field(&figures.count)?;
+        self.field(&figures.total)?;
+        if self.has_sums {
+            self.field(&figures.sum)?;
+            self.field(&figures.total_sum)?;
+        }
+        if self.has_trends {
+            self.field(&figures.previous)?;
+            self.field(&figures.ratio)?;
+        }
+        self.end_row()
     }
 
-    /// A row with the figures of all columns; the last two are left out where no keys grow.
-    fn full_row(
-        &mut self,
-        head: &Head<'_>,
-        key: (&[u8], &str),
-        [count, total, previous, ratio]: [&str; 4],
-    ) -> io::Result<()> {
-        let fields: [&[u8]; 10] = [
-            head.kind.as_bytes(),
-            head.batch.as_bytes(),
-            head.start.as_bytes(),
-            head.end.as_bytes(),
-            key.0,
-            key.1.as_bytes(),
-            count.as_bytes(),
-            total.as_bytes(),
-            previous.as_bytes(),
-            ratio.as_bytes(),
-        ];
-        let columns = match self.has_trends {
-            true => fields.len(),
-            false => HEADER.len(),
-        };
-        self.out.write_record(&fields[..columns]).map_err(io_error)
+    fn field(&mut self, field: impl AsRef<[u8]>) -> io::Result<()> {
+        self.out.write_field(field).map_err(io_error)
     }
+
+    fn end_row(&mut self) -> io::Result<()> {
+        self.out.write_record(None::<&[u8]>).map_err(io_error)
+    }
+}
+
+/// A sum's text; none if there is no sum.
+fn text(sum: Option<&Decimal>) -> String {
+    sum.map(ToString::to_string).unwrap_or_default()
 }
 
 impl<W: Write> Sink for CsvSink<W> {
@@ -121,13 +174,23 @@ impl<W: Write> Sink for CsvSink<W> {
             end: &end,
         };
         for row in report.counts.shown {
-            let key = row.key.text();
-            let (count, total) = (row.count.to_string(), row.total.to_string());
-            self.row(&head, (key.as_bytes(), row.key.kind.name()), &count, &total)?;
+            let figures = Figures {
+                count: row.count.to_string(),
+                total: row.total.to_string(),
+                sum: text(row.sums.map(|sums| sums.sum)),
+                total_sum: text(row.sums.map(|sums| sums.total)),
+                ..Figures::default()
+            };
+            self.row(&head, row.key, &figures)?;
         }
-        if let Hidden { keys: 1.., count } = report.counts.hidden {
-            let keys = report.counts.hidden.keys.to_string();
-            self.row(&head, (keys.as_bytes(), "hidden"), &count.to_string(), "")?;
+        let hidden = &report.counts.hidden;
+        if hidden.keys > 0 {
+            let figures = Figures {
+                count: hidden.count.to_string(),
+                sum: text(hidden.sum.as_ref()),
+                ..Figures::default()
+            };
+            self.hidden_row(&head, hidden.keys, &figures)?;
         }
         self.out.flush()
     }
@@ -142,19 +205,28 @@ impl<W: Write> Sink for CsvSink<W> {
             end: &end,
         };
         for row in report.counts.shown {
-            let (key, kind) = (row.key.text(), row.key.kind.name());
-            let count = row.count.to_string();
-            self.row(&head("window"), (key.as_bytes(), kind), &count, "")?;
+            let figures = Figures {
+                count: row.count.to_string(),
+                ..Figures::default()
+            };
+            self.row(&head("window"), row.key, &figures)?;
         }
-        if let Hidden { keys: 1.., count } = report.counts.hidden {
-            let (keys, count) = (report.counts.hidden.keys.to_string(), count.to_string());
-            self.row(&head("window"), (keys.as_bytes(), "hidden"), &count, "")?;
+        let hidden = &report.counts.hidden;
+        if hidden.keys > 0 {
+            let figures = Figures {
+                count: hidden.count.to_string(),
+                ..Figures::default()
+            };
+            self.hidden_row(&head("window"), hidden.keys, &figures)?;
         }
         for trend in report.trending.unwrap_or_default() {
-            let (key, kind) = (trend.key.text(), trend.key.kind.name());
-            let (count, previous) = (trend.count.to_string(), trend.previous.to_string());
-            let figures = [&count, "", &previous, &trend.ratio_text()];
-            self.full_row(&head("trending"), (key.as_bytes(), kind), figures)?;
+            let figures = Figures {
+                count: trend.count.to_string(),
+                previous: trend.previous.to_string(),
+                ratio: trend.ratio_text(),
+                ..Figures::default()
+            };
+            self.row(&head("trending"), trend.key, &figures)?;
         }
         self.out.flush()
     }
@@ -169,17 +241,21 @@ impl<W: Write> Sink for CsvSink<W> {
             end: &end,
         };
         for row in report.totals.shown {
-            let key = row.key.text();
-            self.row(
-                &head,
-                (key.as_bytes(), row.key.kind.name()),
-                "",
-                &row.total.to_string(),
-            )?;
+            let figures = Figures {
+                total: row.total.to_string(),
+                total_sum: text(row.sums.map(|sums| sums.total)),
+                ..Figures::default()
+            };
+            self.row(&head, row.key, &figures)?;
         }
-        if let Hidden { keys: 1.., count } = report.totals.hidden {
-            let keys = report.totals.hidden.keys.to_string();
-            self.row(&head, (keys.as_bytes(), "hidden"), "", &count.to_string())?;
+        let hidden = &report.totals.hidden;
+        if hidden.keys > 0 {
+            let figures = Figures {
+                total: hidden.count.to_string(),
+                total_sum: text(hidden.sum.as_ref()),
+                ..Figures::default()
+            };
+            self.hidden_row(&head, hidden.keys, &figures)?;
         }
         self.out.flush()
     }
@@ -196,14 +272,19 @@ fn io_error(error: csv::Error) -> io::Error {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed test may panic")]
 mod tests {
-    use crate::key::KeyRef;
-
-    use super::super::Row;
     use super::super::testing::{self, row};
+    use super::super::{Hidden, Row, RowSums};
     use super::*;
 
     fn written(call: impl FnOnce(&mut dyn Sink) -> io::Result<()>) -> String {
-        testing::written(|out| Box::new(CsvSink::new(out, false)), call)
+        written_with(&SinkOptions::default(), call)
+    }
+
+    fn written_with(
+        options: &SinkOptions,
+        call: impl FnOnce(&mut dyn Sink) -> io::Result<()>,
+    ) -> String {
+        testing::written(|out| Box::new(CsvSink::new(out, options)), call)
     }
 
     #[test]
@@ -221,11 +302,13 @@ mod tests {
         batch.counts.hidden = Hidden {
             keys: 12,
             count: 34,
+            sum: None,
         };
         let mut totals = testing::totals(&rows[..1]);
         totals.totals.hidden = Hidden {
             keys: 18,
             count: 56,
+            sum: None,
         };
         let empty = testing::batch(&[]);
         let text = written(|sink| {
@@ -248,6 +331,53 @@ mod tests {
                  batch,3,{times},12,hidden,34,\n\
                  totals,,,2026-11-22T15:47:40.000Z,PLACED,string,,1200\n\
                  totals,,,2026-11-22T15:47:40.000Z,18,hidden,,56\n"
+            )
+        );
+    }
+
+    #[test]
+    fn parts_of_a_key_and_sums_have_columns_of_their_own() {
+        let bytes = testing::composite(&[KeyRef::string("PLACED"), KeyRef::number("7")]);
+        let [sum, total] = ["1.50", "-3"].map(testing::decimal);
+        let sums = Some(RowSums {
+            sum: &sum,
+            total: &total,
+        });
+        let rows = [
+            Row {
+                sums,
+                ..row(KeyRef::composite(&bytes), 2, 3)
+            },
+            Row {
+                sums,
+                ..row(KeyRef::string("_other"), 1, 1)
+            },
+        ];
+        let mut batch = testing::batch(&rows);
+        batch.counts.hidden = Hidden {
+            keys: 12,
+            count: 34,
+            sum: Some(sum),
+        };
+        let totals = testing::totals(&rows[..1]);
+        let options = SinkOptions {
+            key_parts: 2,
+            has_sums: true,
+            ..SinkOptions::default()
+        };
+        let text = written_with(&options, |sink| {
+            sink.batch(&batch)?;
+            sink.totals(&totals)
+        });
+        let times = "2026-11-22T15:47:35.000Z,2026-11-22T15:47:40.000Z";
+        assert_eq!(
+            text,
+            format!(
+                "type,batch,start,end,key,key_type,key2,key2_type,count,total,sum,total_sum\n\
+                 batch,3,{times},PLACED,string,7,number,2,3,1.50,-3\n\
+                 batch,3,{times},_other,string,,,1,1,1.50,-3\n\
+                 batch,3,{times},12,hidden,,,34,,1.50,\n\
+                 totals,,,2026-11-22T15:47:40.000Z,PLACED,string,7,number,,3,,-3\n"
             )
         );
     }

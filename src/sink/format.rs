@@ -33,16 +33,22 @@ pub struct SinkOptions {
     pub width: Option<usize>,
     /// Whether windows name the keys that grow.
     pub trending: bool,
+    /// Parts of a key, at least 1.
+    pub key_parts: usize,
+    /// Whether rows have sums.
+    pub has_sums: bool,
 }
 
 impl Default for SinkOptions {
-    /// UTC, plain, no terminal, no growth.
+    /// UTC, plain, no terminal, a plain count, no growth.
     fn default() -> SinkOptions {
         SinkOptions {
             zone: TimeZone::UTC,
             color: false,
             width: None,
             trending: false,
+            key_parts: 1,
+            has_sums: false,
         }
     }
 }
@@ -66,7 +72,7 @@ impl OutputFormat {
             OutputFormat::Table => Box::new(TableSink::new(writer, options)),
             OutputFormat::Spark => Box::new(SparkSink::new(writer, options.zone)),
             OutputFormat::Json => Box::new(JsonSink::new(writer)),
-            OutputFormat::Csv => Box::new(CsvSink::new(writer, options.trending)),
+            OutputFormat::Csv => Box::new(CsvSink::new(writer, &options)),
             OutputFormat::None => Box::new(NoneSink),
         }
     }

@@ -1,13 +1,16 @@
 //! JSON lines: one object per batch and one for the totals.
 //!
 //! Feeds programs, so its fields stay as they are; others may be added behind them. Keys keep
-//! their type: a number is its source text, digit for digit. Strings hold no control character
+//! their type: a number is its source text, digit for digit; a composite key is an array of its parts.
+//! A sum is a number in full, without an exponent: a reader who makes a double of it loses what doubles
+//! lose. Strings hold no control character
 //! and no bidirectional control: those are `\u` escapes, which every reader of JSON resolves, so
 //! the output can be looked at on a terminal. Rows are written straight into a buffer, since a
 //! batch may have a million of them.
 
 use std::io::{self, Write};
 
+use crate::decimal::Decimal;
 use crate::key::{KeyKind, KeyRef};
 use crate::ledger::Ledger;
 use crate::source::{Lag, Next, Part, PartOffset, SourceOffsets};
@@ -15,7 +18,7 @@ use crate::window::Trend;
 
 use super::pieces::Pieces;
 use super::text::is_plain;
-use super::{BatchReport, Hidden, Latency, Percentiles, Sink, TotalsReport, WindowReport};
+use super::{BatchReport, Hidden, Latency, Percentiles, RowSums, Sink, TotalsReport, WindowReport};
 
 /// Writes one JSON object per line.
 #[derive(Debug)]
@@ -34,6 +37,15 @@ impl<W: Write> JsonSink<W> {
     fn ledger(&mut self, ledger: &Ledger) {
         self.out.push_str("\"ledger\":");
         self.object(&ledger.columns());
+        if ledger.unsummed > 0 {
+            self.out.push_str(",\"unsummed\":");
+            self.out.push_u64(ledger.unsummed);
+        }
+    }
+
+    /// One more member of an object; the name needs no escapes.
+    fn sum(&mut self, name: &str, sum: &Decimal) {
+        self.out.push_str(&format!(",\"{name}\":{sum}"));
     }
 
     /// What stands behind the rows and ends the line.
@@ -44,8 +56,14 @@ impl<W: Write> JsonSink<W> {
         lag: &[SourceOffsets],
     ) -> io::Result<()> {
         if hidden.keys > 0 {
-            self.out.push_str(",\"hidden\":");
-            self.object(&[("keys", hidden.keys), ("count", hidden.count)]);
+            self.out.push_str(",\"hidden\":{\"keys\":");
+            self.out.push_u64(hidden.keys);
+            self.out.push_str(",\"count\":");
+            self.out.push_u64(hidden.count);
+            if let Some(sum) = &hidden.sum {
+                self.sum("sum", sum);
+            }
+            self.out.push_str("}");
         }
         if let Some(latency) = latency {
             self.out.push_str(",\"latency\":{\"receive_to_counted\":");
@@ -180,6 +198,10 @@ impl<W: Write> Sink for JsonSink<W> {
             self.out.push_u64(row.count);
             self.out.push_str(",\"total\":");
             self.out.push_u64(row.total);
+            if let Some(RowSums { sum, total }) = row.sums {
+                self.sum("sum", sum);
+                self.sum("total_sum", total);
+            }
             self.out.push_str("}");
             self.out.spill()?;
             separator = ",{\"key\":";
@@ -232,6 +254,9 @@ impl<W: Write> Sink for JsonSink<W> {
             push_key(row.key, &mut self.out.buffer);
             self.out.push_str(",\"total\":");
             self.out.push_u64(row.total);
+            if let Some(RowSums { total, .. }) = row.sums {
+                self.sum("total_sum", total);
+            }
             self.out.push_str("}");
             self.out.spill()?;
             separator = ",{\"key\":";
@@ -243,10 +268,18 @@ impl<W: Write> Sink for JsonSink<W> {
 
 /// Appends `key` as the JSON value it was read from, escapes apart.
 fn push_key(key: KeyRef<'_>, out: &mut Vec<u8>) {
-    let text = key.text();
     match key.kind {
-        KeyKind::String => push_string(&text, out),
-        _ => out.extend_from_slice(text.as_bytes()),
+        KeyKind::String => push_string(&key.text(), out),
+        KeyKind::Composite => {
+            let mut separator = b'[';
+            for part in key.parts() {
+                out.push(separator);
+                push_key(part, out);
+                separator = b',';
+            }
+            out.push(b']');
+        }
+        _ => out.extend_from_slice(key.text().as_bytes()),
     }
 }
 
@@ -325,6 +358,43 @@ mod tests {
     }
 
     #[test]
+    fn composite_keys_are_arrays_and_sums_are_numbers_in_full() {
+        let bytes = testing::composite(&[
+            KeyRef::string("a\"b"),
+            KeyRef::number("1e5"),
+            KeyRef::null(),
+        ]);
+        let [sum, total] = ["0.30", "12345678901234567.89"].map(testing::decimal);
+        let rows = [Row {
+            sums: Some(RowSums {
+                sum: &sum,
+                total: &total,
+            }),
+            ..row(KeyRef::composite(&bytes), 2, 7)
+        }];
+        let mut report = testing::batch(&rows);
+        report.ledger.unsummed = 4;
+        report.counts.hidden = Hidden {
+            keys: 1,
+            count: 2,
+            sum: Some(sum),
+        };
+        let text = written(&report);
+        let expected = "\"late\":0},\"unsummed\":4,\"counts\":[{\"key\":[\"a\\\"b\",1e5,null],\
+             \"count\":2,\"total\":7,\"sum\":0.30,\"total_sum\":12345678901234567.89}],\
+             \"hidden\":{\"keys\":1,\"count\":2,\"sum\":0.30}}\n";
+        assert!(text.ends_with(expected), "{text}");
+        let report = testing::totals(&rows);
+        let text = testing::written(
+            |out| Box::new(JsonSink::new(out)),
+            |sink| sink.totals(&report),
+        );
+        let expected =
+            "[{\"key\":[\"a\\\"b\",1e5,null],\"total\":7,\"total_sum\":12345678901234567.89}]}\n";
+        assert!(text.ends_with(expected), "{text}");
+    }
+
+    #[test]
     fn an_empty_batch() {
         let mut report = testing::batch(&[]);
         report.ledger = Ledger::default();
@@ -337,6 +407,7 @@ mod tests {
         report.counts.hidden = Hidden {
             keys: 12,
             count: 990,
+            sum: None,
         };
         report.latency = Some(testing::LATENCY);
         assert!(written(&report).ends_with(

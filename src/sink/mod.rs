@@ -25,6 +25,7 @@ pub use self::table::TableSink;
 use std::io;
 
 use crate::clock::Timestamp;
+use crate::decimal::Decimal;
 use crate::key::KeyRef;
 use crate::ledger::Ledger;
 use crate::source::SourceOffsets;
@@ -39,6 +40,24 @@ pub struct Row<'a> {
     pub count: u64,
     /// Records since the start.
     pub total: u64,
+    /// What the records' numbers add up to, if the query has a sum.
+    pub sums: Option<RowSums<'a>>,
+}
+
+/// One key's sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowSums<'a> {
+    /// Over this batch; in [`TotalsReport`] the same as `total`.
+    pub sum: &'a Decimal,
+    /// Since the start.
+    pub total: &'a Decimal,
+}
+
+impl<'a> RowSums<'a> {
+    /// Sums of a row of totals.
+    pub fn total(total: &'a Decimal) -> RowSums<'a> {
+        RowSums { sum: total, total }
+    }
 }
 
 /// What a limit on the rows leaves out.
@@ -48,6 +67,8 @@ pub struct Hidden {
     pub keys: u64,
     /// The sum of their counts in this batch; in totals, of their totals.
     pub count: u64,
+    /// The sum of their sums, likewise, if the query has a sum.
+    pub sum: Option<Decimal>,
 }
 
 /// Sorted rows: largest count first (in [`TotalsReport`]: total), then by key.

@@ -5,6 +5,7 @@
 //! nothing in them drives the terminal; long ones are not cut, as `pprint()` does not. Which
 //! characters `repr` shows depends on the Unicode version; here it is the compiler's, which is
 //! newer than most Pythons'. A number keeps its source text (`1e5` is not turned into `100000.0`).
+//! A composite key is a tuple; with a sum, the value is the pair of count and sum.
 //!
 //! Spark has no ledger and no closing totals, so neither are here: the last batch has the totals.
 
@@ -16,7 +17,7 @@ use crate::key::{KeyKind, KeyRef};
 
 use super::pieces::Pieces;
 use super::text::{is_printable, push_format};
-use super::{BatchReport, Rows, Sink, TotalsReport, WindowReport};
+use super::{BatchReport, RowSums, Rows, Sink, TotalsReport, WindowReport};
 
 /// The line above and below the time: 43 dashes.
 const RULE: &str = "-------------------------------------------\n";
@@ -57,7 +58,12 @@ impl<W: Write> SparkSink<W> {
             self.out.push_str("(");
             self.out.push_str(&self.key);
             self.out.push_str(", ");
-            self.out.push_u64(row.count);
+            match row.sums {
+                None => self.out.push_u64(row.count),
+                Some(RowSums { sum, .. }) => {
+                    self.out.push_str(&format!("({}, {sum})", row.count));
+                }
+            }
             self.out.push_str(")\n");
             self.out.spill()?;
         }
@@ -120,6 +126,15 @@ fn push_repr(key: KeyRef<'_>, out: &mut String) {
         KeyKind::True => out.push_str("True"),
         KeyKind::Number => out.push_str(&key.text()),
         KeyKind::String => push_repr_str(&key.text(), out),
+        KeyKind::Composite => {
+            let mut separator = "(";
+            for part in key.parts() {
+                out.push_str(separator);
+                push_repr(part, out);
+                separator = ", ";
+            }
+            out.push(')');
+        }
     }
 }
 
@@ -152,7 +167,7 @@ fn push_repr_str(text: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{self, row};
-    use super::super::{Hidden, Rows};
+    use super::super::{Hidden, Row, Rows};
     use super::*;
 
     fn written(report: &BatchReport<'_>, zone: TimeZone) -> String {
@@ -180,7 +195,11 @@ mod tests {
         let mut report = testing::batch(&rows);
         report.totals = Some(Rows {
             shown: &totals,
-            hidden: Hidden { keys: 3, count: 4 },
+            hidden: Hidden {
+                keys: 3,
+                count: 4,
+                sum: None,
+            },
         });
         assert_eq!(
             written(&report, TimeZone::UTC),
@@ -198,6 +217,21 @@ mod tests {
              ('PLACED', 1200)\n\
              ...\n\
              \n"
+        );
+    }
+
+    #[test]
+    fn composite_keys_are_tuples_and_sums_stand_beside_their_count() {
+        let bytes = testing::composite(&[KeyRef::string("PLACED"), KeyRef::null()]);
+        let sum = testing::decimal("-1.50");
+        let rows = [Row {
+            sums: Some(RowSums::total(&sum)),
+            ..row(KeyRef::composite(&bytes), 250, 250)
+        }];
+        let text = written(&testing::batch(&rows), TimeZone::UTC);
+        assert!(
+            text.ends_with("\n(('PLACED', None), (250, -1.50))\n\n"),
+            "{text}"
         );
     }
 

@@ -9,6 +9,7 @@
 use std::io::{self, Write};
 
 use crate::clock::Timestamp;
+use crate::decimal::Decimal;
 use crate::key::KeyRef;
 use crate::ledger::{Ledger, Reason};
 use crate::source::SourceOffsets;
@@ -17,8 +18,8 @@ use crate::window::Trend;
 use super::format::SinkOptions;
 use super::pieces::Pieces;
 use super::text::{
-    KEY_WIDTH_MAX, duration, grouped, lag, per_second, percentiles, push_format, push_key, share,
-    width,
+    KEY_WIDTH_MAX, duration, grouped, grouped_digits, lag, per_second, percentiles, push_format,
+    push_key, share, width,
 };
 use super::{BatchReport, Hidden, Latency, Row, Rows, Sink, TotalsReport, WindowReport};
 
@@ -97,7 +98,7 @@ impl<W: Write> TableSink<W> {
     }
 
     /// A name and `columns` right-aligned figures per row, `title` above the names; what is hidden
-    /// under the first figure.
+    /// under the first figure, and under the column of sums.
     fn grid<const N: usize, R: HasKey>(
         &mut self,
         title: &str,
@@ -111,9 +112,11 @@ impl<W: Write> TableSink<W> {
                 *widest = width(&figure).max(*widest);
             }
         }
-        let hidden = (hidden.keys > 0).then(|| hidden_texts(hidden));
-        if let Some((_, sum)) = &hidden {
-            widths[0] = width(sum).max(widths[0]);
+        let hidden = (hidden.keys > 0).then(|| hidden_texts(&hidden, columns));
+        if let Some((_, sums)) = &hidden {
+            for (widest, sum) in widths.iter_mut().zip(sums) {
+                *widest = width(sum).max(*widest);
+            }
         }
         let taken = INDENT.len() + widths.iter().map(|width| GAP.len() + width).sum::<usize>();
         let key_max = self.key_max(taken);
@@ -146,10 +149,13 @@ impl<W: Write> TableSink<W> {
             self.out.push_str("\n");
             self.out.spill()?;
         }
-        if let Some((label, sum)) = hidden {
-            let gap = GAP.len() + (key_width - width(&label)) + (widths[0] - width(&sum));
+        if let Some((label, sums)) = hidden {
+            let mut line = format!("{label}{:1$}", "", key_width - width(&label));
+            for (sum, &wide) in sums.iter().zip(&widths) {
+                push_format(&mut line, format_args!("{GAP}{sum:>wide$}"));
+            }
             self.out.push_str(INDENT);
-            self.styled(Style::Dim, &format!("{label}{:gap$}{sum}", ""));
+            self.styled(Style::Dim, line.trim_end());
             self.out.push_str("\n");
         }
         Ok(())
@@ -170,10 +176,13 @@ impl<W: Write> TableSink<W> {
             .into_iter()
             .filter(|&reason| ledger.column(reason) > 0)
             .map(|reason| (reason.name(), ledger.column(reason), Style::of(reason)));
+        let unsummed =
+            (ledger.unsummed > 0).then_some(("unsummed", ledger.unsummed, Style::Yellow));
         let items = always
             .into_iter()
             .map(|(name, lines)| (name, lines, Style::Plain))
-            .chain(dropped);
+            .chain(dropped)
+            .chain(unsummed);
         let mut column = 0;
         for (name, lines, style) in items {
             let item = format!("{name} {}", grouped(lines));
@@ -250,19 +259,26 @@ impl<W: Write> Sink for TableSink<W> {
             self.no_records(&report.ledger);
         } else {
             let sum = sum(&report.counts, |row| row.count);
-            self.grid(
-                "key",
-                ["count", "share", "per second", "total"],
-                parts(&report.counts),
-                |row: &Row<'_>| {
-                    [
-                        grouped(row.count),
-                        share(row.count, sum),
-                        per_second(row.count, nanos),
-                        grouped(row.total),
-                    ]
-                },
-            )?;
+            let figures = |row: &Row<'_>| {
+                [
+                    grouped(row.count),
+                    share(row.count, sum),
+                    per_second(row.count, nanos),
+                    grouped(row.total),
+                ]
+            };
+            let [count, share, rate, total] = ["count", "share", "per second", "total"];
+            let rows = parts(&report.counts);
+            if self.options.has_sums {
+                let columns = [count, share, rate, total, SUM, "total sum"];
+                self.grid("key", columns, rows, |row| {
+                    let [count, share, rate, total] = figures(row);
+                    let (sum, total_sum) = sums(row);
+                    [count, share, rate, total, sum, total_sum]
+                })?;
+            } else {
+                self.grid("key", [count, share, rate, total], rows, figures)?;
+            }
         }
         self.ledger(&report.ledger);
         self.latency(report.latency.as_ref());
@@ -331,12 +347,17 @@ impl<W: Write> Sink for TableSink<W> {
             self.no_records(&report.ledger);
         } else {
             let sum = sum(&report.totals, |row| row.total);
-            self.grid(
-                "key",
-                ["total", "share"],
-                parts(&report.totals),
-                |row: &Row<'_>| [grouped(row.total), share(row.total, sum)],
-            )?;
+            let rows = parts(&report.totals);
+            if self.options.has_sums {
+                self.grid("key", ["total", "share", SUM], rows, |row: &Row<'_>| {
+                    let (_, total_sum) = sums(row);
+                    [grouped(row.total), share(row.total, sum), total_sum]
+                })?;
+            } else {
+                self.grid("key", ["total", "share"], rows, |row: &Row<'_>| {
+                    [grouped(row.total), share(row.total, sum)]
+                })?;
+            }
         }
         self.ledger(&report.ledger);
         self.latency(report.latency.as_ref());
@@ -375,20 +396,42 @@ fn sum(rows: &Rows<'_>, figure: impl Fn(&Row<'_>) -> u64) -> u64 {
     rows.shown.iter().map(figure).sum::<u64>() + rows.hidden.count
 }
 
-/// `… 12 more keys` and their sum.
-fn hidden_texts(hidden: Hidden) -> (String, String) {
+/// The column of what numbers add up to, in a batch or, under totals, since the start.
+const SUM: &str = "sum";
+
+/// A row's sums, of the batch and since the start.
+fn sums(row: &Row<'_>) -> (String, String) {
+    let sums = row
+        .sums
+        .map(|sums| (grouped_sum(sums.sum), grouped_sum(sums.total)));
+    sums.unwrap_or_default()
+}
+
+/// A sum with its whole part grouped.
+fn grouped_sum(sum: &Decimal) -> String {
+    let text = sum.to_string();
+    let (whole, decimals) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let digits = whole.trim_start_matches('-');
+    let sign = &whole[..whole.len() - digits.len()];
+    format!("{sign}{}{decimals}", grouped_digits(digits))
+}
+
+/// `… 12 more keys`, and what they come to under each column.
+fn hidden_texts<const N: usize>(hidden: &Hidden, columns: [&str; N]) -> (String, [String; N]) {
     let keys = if hidden.keys == 1 { "key" } else { "keys" };
-    (
-        format!("… {} more {keys}", grouped(hidden.keys)),
-        grouped(hidden.count),
-    )
+    let mut figures = columns.map(|column| match &hidden.sum {
+        Some(sum) if column == SUM => grouped_sum(sum),
+        _ => String::new(),
+    });
+    figures[0] = grouped(hidden.count);
+    (format!("… {} more {keys}", grouped(hidden.keys)), figures)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed test may panic")]
 mod tests {
-    use jiff::tz::TimeZone;
 
+    use super::super::RowSums;
     use super::super::testing::{self, row};
     use super::super::text::is_plain;
     use super::*;
@@ -460,6 +503,7 @@ batch 3  2026-11-22 15:47:35 – 15:47:40  5 s
         report.counts.hidden = Hidden {
             keys: 12,
             count: 1234,
+            sum: None,
         };
         assert_eq!(
             written(&report, plain()),
@@ -474,9 +518,60 @@ batch 3  2026-11-22 15:47:35 – 15:47:40  5 s
         );
         report.counts = Rows {
             shown: &[],
-            hidden: Hidden { keys: 1, count: 2 },
+            hidden: Hidden {
+                keys: 1,
+                count: 2,
+                sum: None,
+            },
         };
         assert!(written(&report, plain()).contains("\n  … 1 more key      2\n"));
+    }
+
+    #[test]
+    fn sums_have_columns_of_their_own() {
+        let keys = [["PLACED", "DE"], ["a, b", "null"]].map(|parts| {
+            let parts = parts.map(KeyRef::string);
+            testing::composite(&parts)
+        });
+        let [sum, total] = ["-1234567.50", "12345678901234567890e-2"].map(testing::decimal);
+        let sums = Some(RowSums {
+            sum: &sum,
+            total: &total,
+        });
+        let rows = keys.each_ref().map(|key| Row {
+            sums,
+            ..row(KeyRef::composite(key), 500, 1200)
+        });
+        let mut report = testing::batch(&rows);
+        report.ledger.unsummed = 2;
+        report.counts.hidden = Hidden {
+            keys: 12,
+            count: 1234,
+            sum: Some(sum),
+        };
+        let options = SinkOptions {
+            has_sums: true,
+            ..plain()
+        };
+        assert_eq!(
+            written(&report, options.clone()),
+            "\
+batch 3  2026-11-22 15:47:35 – 15:47:40  5 s
+  key             count   share  per second  total            sum                   total sum
+  PLACED, DE        500  22.4 %         100  1,200  -1,234,567.50  123,456,789,012,345,678.90
+  \"a, b\", \"null\"    500  22.4 %         100  1,200  -1,234,567.50  123,456,789,012,345,678.90
+  … 12 more keys  1,234                             -1,234,567.50
+  lines 1,000  counted 990  missing 2  malformed 5  blank 3  unsummed 2
+
+"
+        );
+        let report = testing::totals(&rows[..1]);
+        let text = testing::written(
+            |out| Box::new(TableSink::new(out, options)),
+            |sink| sink.totals(&report),
+        );
+        let row = "\n  PLACED, DE  1,200  100 %  123,456,789,012,345,678.90\n";
+        assert!(text.contains(row), "{text}");
     }
 
     #[test]
@@ -602,8 +697,7 @@ totals  2026-11-22 15:47:40
     fn colour_marks_heads_and_bad_lines() {
         let options = SinkOptions {
             color: true,
-            zone: TimeZone::UTC,
-            ..SinkOptions::default()
+            ..plain()
         };
         let text = written(&testing::batch(&testing::STATUSES[3..]), options);
         assert_eq!(

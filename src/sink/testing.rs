@@ -5,6 +5,7 @@ use std::io;
 use jiff::tz::{Offset, TimeZone};
 
 use crate::clock::Timestamp;
+use crate::decimal::Decimal;
 use crate::key::KeyRef;
 use crate::ledger::Ledger;
 use crate::source::{Lag, Next, Part, PartOffset, SourceOffsets};
@@ -20,6 +21,7 @@ pub(crate) const LEDGER: Ledger = Ledger {
     oversize: 0,
     blank: 3,
     late: 0,
+    unsummed: 0,
 };
 
 pub(crate) const LATENCY: Latency = Latency {
@@ -47,7 +49,23 @@ pub(crate) const STATUSES: [Row<'static>; 4] = [
 ];
 
 pub(crate) const fn row(key: KeyRef<'_>, count: u64, total: u64) -> Row<'_> {
-    Row { key, count, total }
+    Row {
+        key,
+        count,
+        total,
+        sums: None,
+    }
+}
+
+/// A composite key's bytes.
+pub(crate) fn composite(parts: &[KeyRef<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    parts.iter().for_each(|part| part.push_part(&mut bytes));
+    bytes
+}
+
+pub(crate) fn decimal(text: &str) -> Decimal {
+    Decimal::parse(text.as_bytes()).unwrap()
 }
 
 /// Five seconds, from 2026-11-22 15:47:35 UTC.

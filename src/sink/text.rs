@@ -174,7 +174,13 @@ pub fn width(text: &str) -> usize {
 /// Numbers, booleans and null are bare. A string is bare too, unless it would look like one of
 /// them or like a quoted string, is empty, or begins or ends with white space: then it is quoted.
 /// Backslashes in strings are doubled, so different keys differ wherever they are not cut.
+///
+/// The parts of a composite key stand side by side with commas between them; where they do not fit,
+/// each gets its share of the columns. Strings with a comma in them are quoted.
 pub fn push_key(key: KeyRef<'_>, width_max: usize, out: &mut String) -> usize {
+    if key.kind == KeyKind::Composite {
+        return push_parts(key, width_max, out);
+    }
     if key.kind != KeyKind::String {
         return push_cut(
             key.text().as_bytes(),
@@ -190,6 +196,36 @@ pub fn push_key(key: KeyRef<'_>, width_max: usize, out: &mut String) -> usize {
         push_cut(key.bytes, Also::Backslash, ("", ""), width_max, out)
     }
 }
+
+fn push_parts(key: KeyRef<'_>, width_max: usize, out: &mut String) -> usize {
+    let start = out.len();
+    let push_all = |part_width_max: usize, out: &mut String| {
+        let mut taken = 0;
+        for (i, part) in key.parts().enumerate() {
+            if i > 0 {
+                out.push_str(SEPARATOR);
+                taken += SEPARATOR.len();
+            }
+            let is_quoted = part.kind == KeyKind::String && part.bytes.contains(&b',');
+            taken += match is_quoted {
+                true => push_cut(part.bytes, Also::Quotes, ("\"", "\""), part_width_max, out),
+                false => push_key(part, part_width_max, out),
+            };
+        }
+        taken
+    };
+    let taken = push_all(width_max, out);
+    if taken <= width_max {
+        return taken;
+    }
+    out.truncate(start);
+    let parts = key.parts().count();
+    let separators = (parts - 1) * SEPARATOR.len();
+    push_all((width_max.saturating_sub(separators) / parts).max(1), out)
+}
+
+/// What stands between the parts of a composite key.
+const SEPARATOR: &str = ", ";
 
 fn is_quoted(bytes: &[u8]) -> bool {
     match bytes {
@@ -291,7 +327,11 @@ fn push_cut(
 
 /// `1,234,567`.
 pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
+    grouped_digits(&number.to_string())
+}
+
+/// Digits in groups of three, from the last.
+pub(super) fn grouped_digits(digits: &str) -> String {
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {

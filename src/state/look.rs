@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::budget::KeyBudget;
 use crate::clock::Timestamp;
-use crate::counts::Counts;
+use crate::counts::{Counts, Zeros};
 use crate::error::{Error, reason};
 use crate::hash::KeyHasher;
 use crate::sink::{OutputFormat, Rows, SinkOptions, TotalsReport};
@@ -105,7 +105,7 @@ impl Look {
         let Saved {
             overflow, other, ..
         } = self.saved;
-        let closed = vec![shard.close(Vec::new())];
+        let closed = vec![shard.close(Zeros::default())];
         Ok(Totals::restored(closed, loaded.totals, overflow, other))
     }
 
@@ -130,7 +130,11 @@ impl Look {
             latency: None,
             lag: &[],
         };
-        let mut sink = format.sink(writer, SinkOptions::default());
+        let options = SinkOptions {
+            key_parts: self.meaning.values("by").count().max(1),
+            ..SinkOptions::default()
+        };
+        let mut sink = format.sink(writer, options);
         sink.totals(&report).map_err(Error::Output)
     }
 

@@ -228,6 +228,8 @@ pub(super) fn load(db: &Connection) -> rusqlite::Result<Saved> {
                 oversize: figure(7)?,
                 blank: figure(8)?,
                 late: figure(9)?,
+                // No sums are saved, so nothing lacks a number.
+                unsummed: 0,
             },
             overflow: figure(10)?,
             other: figure(11)?,

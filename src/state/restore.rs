@@ -3,7 +3,7 @@
 //! A key goes to the shard that its hash, new in each run, leads to. There it gets an id as any key does,
 //! with no records in the open batch; its row number in the file is kept by shard and id.
 
-use crate::counts::Counts;
+use crate::counts::{Counts, Zeros};
 use crate::error::Error;
 use crate::hash::{KeyHasher, shard_of};
 use crate::key::{KeyKind, KeyRef};
@@ -56,7 +56,7 @@ pub fn restore(
             ledger.counted, ledger.lines
         )));
     }
-    let closed = shards.iter_mut().map(|shard| shard.close(Vec::new()));
+    let closed = shards.iter_mut().map(|shard| shard.close(Zeros::default()));
     let saved = &state.saved;
     Ok(Restored {
         totals: Totals::restored(closed.collect(), loaded.totals, saved.overflow, saved.other),

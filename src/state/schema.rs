@@ -41,7 +41,8 @@ CREATE TABLE progress (
     other INTEGER NOT NULL
 );
 
--- kind: 0 null, 1 false, 2 true, 3 number, 4 string. text: a number's source text, a string's value.
+-- kind: 0 null, 1 false, 2 true, 3 number, 4 string, 5 composite. text: a number's source text, a string's
+-- value; of a composite key its parts one after the other, each behind a byte of 0xF8 and its kind.
 CREATE TABLE key (
     id INTEGER PRIMARY KEY,
     kind INTEGER NOT NULL,

@@ -5,6 +5,7 @@
 mod support;
 
 mod pipeline;
+mod queries;
 mod files;
 mod follow;
 mod goldens;

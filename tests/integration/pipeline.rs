@@ -15,7 +15,7 @@ use tallyline::clock::{Clock, Timestamp};
 use tallyline::ledger::Ledger;
 use tallyline::oracle::Oracle;
 use tallyline::pipeline::Settings;
-use tallyline::record::{KeyPath, samples};
+use tallyline::record::{KeyPath, Query, samples};
 use tallyline::source::{Script, ScriptEvent, Streams};
 
 use crate::support::{KeyCounts, Run, key, run, run_script, settings};
@@ -152,10 +152,15 @@ fn small_settings() -> impl Strategy<Value = Settings> {
         4usize..200,
         16usize..300,
         0usize..1000,
+        prop_oneof![
+            2 => Just(settings().query),
+            1 => proptest::sample::select(samples::queries()),
+        ],
     )
         .prop_map(
-            |(parsers, shards, every_ms, chunk_bytes, line_bytes_max, more)| {
+            |(parsers, shards, every_ms, chunk_bytes, line_bytes_max, more, query)| {
                 let mut settings = Settings {
+                    query,
                     parsers,
                     shards,
                     every_nanos: every_ms * MILLI,
@@ -253,6 +258,7 @@ fn judge(oracle: &Oracle, lines: &[&[u8]]) -> (Ledger, KeyCounts) {
         match oracle.verdict(line) {
             Ok(key) => {
                 ledger.counted += 1;
+                ledger.unsummed += u64::from(oracle.lacks_number(line));
                 *counts.entry(key).or_default() += 1;
             }
             Err(reason) => ledger.drop_line(reason),
@@ -262,7 +268,7 @@ fn judge(oracle: &Oracle, lines: &[&[u8]]) -> (Ledger, KeyCounts) {
 }
 
 fn check(settings: Settings, scripted: Scripted) -> Run {
-    let mut oracle = Oracle::new(settings.by.clone(), settings.line_bytes_max);
+    let mut oracle = Oracle::new(settings.query.clone(), settings.line_bytes_max);
     for bytes in &scripted.bytes {
         oracle.count(bytes);
     }
@@ -275,6 +281,9 @@ fn check(settings: Settings, scripted: Scripted) -> Run {
         (oracle.ledger, &oracle.counts),
         "pipeline, oracle"
     );
+    let sums = oracle.sums.iter();
+    let sums = sums.map(|(key, sum)| (key.clone(), sum.to_string()));
+    assert_eq!(run.sums, sums.collect(), "pipeline, oracle");
     assert_eq!(run.summary.torn_lines, scripted.torn_lines);
     assert_eq!(run.summary.keys, run.counts.len() as u64);
 
@@ -326,11 +335,13 @@ proptest! {
     ) {
         let keys: BTreeSet<u32> = numbers.iter().copied().collect();
         let lines: String = numbers.iter().map(|n| format!("{{\"status\":{n}}}\n")).collect();
-        let mut oracle = Oracle::new(settings.by.clone(), settings.line_bytes_max);
+        let by = KeyPath::parse("status").unwrap();
+        let mut oracle = Oracle::new(by, settings.line_bytes_max);
         oracle.count(lines.as_bytes());
         let events = lines.as_bytes().chunks(piece);
         let events = events.map(|bytes| (START, ScriptEvent::Bytes(bytes.to_vec()))).collect();
-        let mut run = run_script(Settings { keys_max, ..settings }, START, events);
+        let query = Query::from(KeyPath::parse("status").unwrap());
+        let mut run = run_script(Settings { query, keys_max, ..settings }, START, events);
 
         assert_eq!(run.ledger, oracle.ledger);
         let other = run.counts.remove(&key("_other")).unwrap_or(0);
@@ -381,7 +392,7 @@ proptest! {
         looks in 2u64..40,
     ) {
         let scripted = script(&streams, &pieces, settings.line_bytes_max);
-        let mut oracle = Oracle::new(settings.by.clone(), settings.line_bytes_max);
+        let mut oracle = Oracle::new(settings.query.clone(), settings.line_bytes_max);
         for bytes in &scripted.bytes {
             oracle.count(bytes);
         }
@@ -539,10 +550,14 @@ fn only_the_path_counts() {
         ("a.b.1", &["w"]),
         ("/a/b/1", &["w", "y"]),
     ] {
-        let by = KeyPath::parse(path).unwrap();
-        let mut oracle = Oracle::new(by.clone(), 1000);
+        let query = Query::from(KeyPath::parse(path).unwrap());
+        let mut oracle = Oracle::new(query.clone(), 1000);
         oracle.count(lines.as_bytes());
-        let run = run_script(Settings { by, ..settings() }, START, vec![text(0, lines)]);
+        let settings = Settings {
+            query,
+            ..settings()
+        };
+        let run = run_script(settings, START, vec![text(0, lines)]);
         assert_eq!(
             run.counts,
             keys.iter().map(|text| (key(text), 1)).collect(),

@@ -137,7 +137,7 @@ fn pieces() -> impl Strategy<Value = Pieces> {
 
 /// What a counter must make of these streams, and the unfinished lines of those that broke off.
 fn judge(settings: &Settings, streams: &[Pieces]) -> (Oracle, u64) {
-    let mut oracle = Oracle::new(settings.by.clone(), settings.line_bytes_max);
+    let mut oracle = Oracle::new(settings.query.clone(), settings.line_bytes_max);
     let mut torn_lines = 0;
     for stream in streams {
         let mut bytes = &stream.bytes[..];

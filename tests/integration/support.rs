@@ -53,6 +53,8 @@ pub(crate) struct Seen {
     pub(crate) windows: Vec<Window>,
     /// Where all lines went, and how often each key was counted; at the end of the run.
     pub(crate) totals: Option<(Ledger, KeyCounts)>,
+    /// See [`Run::sums`].
+    sums: BTreeMap<Key, String>,
     /// Lines of all batches so far.
     pub(crate) lines: u64,
     stop: Option<Stop>,
@@ -127,6 +129,10 @@ impl<F: FnMut(&Seen)> Sink for Keep<F> {
         let totals = by_key(rows, |row| row.total);
         assert_eq!(totals.len(), rows.len(), "a key in two rows: {rows:?}");
         seen.totals = Some((report.ledger, totals));
+        let sums = rows
+            .iter()
+            .filter_map(|row| Some((row.key.to_key(), row.sums?.total.to_string())));
+        seen.sums = sums.collect();
         Ok(())
     }
 }
@@ -155,6 +161,8 @@ pub(crate) struct Run {
     pub(crate) windows: Vec<Window>,
     pub(crate) ledger: Ledger,
     pub(crate) counts: KeyCounts,
+    /// The totals' sums, as they are printed; empty if the query has none.
+    pub(crate) sums: BTreeMap<Key, String>,
 }
 
 /// Runs a pipeline from one source to its end, as [`run_all`] does.
@@ -188,6 +196,7 @@ pub(crate) fn run_all(
         batches,
         windows,
         totals,
+        sums,
         ..
     } = seen.take();
     let (ledger, counts) = totals.expect("a run ends with its totals");
@@ -218,6 +227,7 @@ pub(crate) fn run_all(
         windows,
         ledger,
         counts,
+        sums,
     }
 }
 

@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use fastrand::Rng;
 use tallyline::framing::check::HEAD_BYTES;
-use tallyline::record::samples::{PATHS, corner_cases, mutate, record};
+use tallyline::record::samples::{PATHS, corner_cases, mutate, queries, record};
 
 fn main() -> io::Result<()> {
     write("record", record_seeds())?;
@@ -17,7 +17,7 @@ fn main() -> io::Result<()> {
     write("config", config_seeds())
 }
 
-/// Lines with a byte before them that picks a path.
+/// Lines with a byte before them that picks a query.
 fn record_seeds() -> Vec<Vec<u8>> {
     let mut rng = Rng::with_seed(1);
     let mut lines = corner_cases();
@@ -28,8 +28,9 @@ fn record_seeds() -> Vec<Vec<u8>> {
         mutate(&mut rng, &mut line);
         lines.push(line);
     }
+    let queries = queries().len();
     for (i, line) in lines.iter_mut().enumerate() {
-        line.insert(0, (i % PATHS.len()) as u8);
+        line.insert(0, (i % queries) as u8);
     }
     lines
 }
@@ -52,13 +53,13 @@ fn lane_seeds() -> Vec<Vec<u8>> {
     (0..500).map(chunk).collect()
 }
 
-/// Streams of a few lines of every kind, behind random heads.
+/// Streams of a few lines of every kind, behind random heads and the byte that picks a query.
 fn stream_seeds() -> Vec<Vec<u8>> {
     let mut rng = Rng::with_seed(1);
     let mut corners = corner_cases();
     corners.retain(|line| line.len() <= 200);
     let mut stream = |lines: usize| {
-        let mut seed: Vec<u8> = (0..HEAD_BYTES).map(|_| rng.u8(..)).collect();
+        let mut seed: Vec<u8> = (0..=HEAD_BYTES).map(|_| rng.u8(..)).collect();
         if rng.u8(..4) == 0 {
             seed.extend_from_slice(b"\xEF\xBB\xBF");
         }
