@@ -68,6 +68,7 @@ fn round_trips(sent: u64, under_way: usize) -> Duration {
         last: true,
         offsets: Arc::default(),
         files: Arc::default(),
+        standing: Arc::default(),
     };
     lane.send(LaneItem::Mark(last)).expect("room for a mark");
     assert_eq!(thread.join().expect("no panic"), sent + 1);

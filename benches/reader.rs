@@ -94,6 +94,7 @@ fn reader(bytes: Arc<[u8]>) -> Reader<Tally> {
         send_bytes: CHUNK_BYTES / 2,
         long_connections_max: 0,
         fail_fast: false,
+        event: None,
     };
     Reader::new(parts, ReaderPoll::new().expect("a poll"))
 }

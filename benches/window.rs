@@ -73,6 +73,7 @@ fn marks() -> impl Iterator<Item = Mark> {
         last: false,
         offsets: Arc::default(),
         files: Arc::default(),
+        standing: Arc::default(),
     })
 }
 

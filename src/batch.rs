@@ -10,11 +10,14 @@
 
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
+
 use crate::error::Error;
+use crate::event::{EventWindows, Latest};
 use crate::lane::Mark;
 use crate::latency::Latencies;
 use crate::ledger::Ledger;
+use crate::pipe::Told;
 use crate::reader::Stop;
 use crate::record::KeyPath;
 use crate::sample::SampleQueue;
@@ -47,7 +50,7 @@ pub struct Merge {
     /// How many rows a report shows; `None`: all.
     pub top: Option<usize>,
     /// The windows, each reported behind the batch that closes it.
-    pub windows: Windows,
+    pub windows: MergeWindows,
     /// How many growing keys a window's report names; `None`: it does not.
     pub trending: Option<usize>,
     /// The path of the numbers that are summed, if any are.
@@ -64,6 +67,14 @@ pub struct Merge {
     pub clock: Arc<dyn Clock>,
     /// Stops the reader when the output fails.
     pub stop: Stop,
+}
+
+/// What puts a record into windows.
+pub enum MergeWindows {
+    /// The batch that it came in.
+    ByArrival(Windows),
+    /// Its own time. Batches are then not reported: they are by arrival.
+    ByEvent(EventWindows),
 }
 
 /// Who is told of each batch that all sinks have taken.
@@ -89,6 +100,8 @@ pub struct MergeReport {
     pub overflow: u64,
     /// Records that windows counted under `_other` for want of room.
     pub crowded_out: u64,
+    /// Windows by event time that were closed early for want of room.
+    pub closed_early: u64,
     /// Latencies of the whole run.
     pub latency: Latency,
     /// Where the sources that can be resumed stood at the end.
@@ -97,6 +110,14 @@ pub struct MergeReport {
     pub state_waited_nanos: u64,
     /// The first thing that went wrong.
     pub failure: Option<Error>,
+}
+
+/// A batch that every shard has closed.
+struct Merged {
+    mark: Mark,
+    told: Told,
+    counted: Latencies,
+    counts: BatchCounts,
 }
 
 /// What is carried from batch to batch.
@@ -108,10 +129,11 @@ struct Progress {
     counted: Latencies,
     printed: Latencies,
     failure: Option<Error>,
-    samples_shown: Option<crate::clock::Timestamp>,
+    samples_shown: Option<Timestamp>,
     has_told_overflow: bool,
     has_told_oversize: bool,
     has_told_crowd: bool,
+    has_told_early: bool,
     has_told_unsummed: bool,
 }
 
@@ -131,15 +153,23 @@ impl Merge {
             ..Progress::default()
         };
         loop {
-            let (mark, ledger, counted, batch) = self.next_batch(&mut totals);
+            let Merged {
+                mark,
+                told,
+                counted,
+                counts: batch,
+            } = self.next_batch(&mut totals);
+            let ledger = told.ledger;
             progress.batches += 1;
             progress.ledger += ledger;
             progress.ledger_in_all += ledger;
             progress.counted.add(&counted);
             if progress.failure.is_none() {
                 let reported = check(&mark, &ledger, &batch).and_then(|()| {
-                    self.report(&mark, ledger, &counted, &totals, &batch, &progress)?;
-                    self.report_windows(&mark, &totals, &batch)
+                    if let MergeWindows::ByArrival(_) = self.windows {
+                        self.report(&mark, ledger, &counted, &totals, &batch, &progress)?;
+                    }
+                    self.report_windows(&mark, &told.latest, &totals, &batch)
                 });
                 match reported {
                     Ok(()) => self.reported(&mark, &mut totals, &batch, &progress),
@@ -165,16 +195,17 @@ impl Merge {
         }
     }
 
-    /// Waits until every shard has closed the next batch, and adds it to the totals.
-    fn next_batch(&self, totals: &mut Totals) -> (Mark, Ledger, Latencies, BatchCounts) {
-        let mut ledger = Ledger::default();
+    /// Waits until every shard has closed the next batch, and adds it to the totals, without what came
+    /// too late for its window.
+    fn next_batch(&mut self, totals: &mut Totals) -> Merged {
+        let mut told = Told::default();
         let mut counted = Latencies::default();
         let mut counts = Vec::with_capacity(self.shards.len());
         let mut mark = None;
         for (closed, shard) in &self.shards {
             let ShardBatch {
                 mark: this,
-                ledger: lines,
+                told: some_told,
                 counts: some,
                 latencies,
             } = *self.sleeper.wait(|| closed.batches.pop());
@@ -183,12 +214,21 @@ impl Merge {
                 Some(mark) => assert_eq!(*mark, this, "shards close the same batches"),
                 None => mark = Some(this),
             }
-            ledger += lines;
+            told.merge(&some_told);
             counted.add(&latencies);
             counts.push(some);
         }
-        let mark = mark.expect("there is at least one shard");
-        (mark, ledger, counted, totals.add(counts))
+        if let MergeWindows::ByEvent(windows) = &mut self.windows {
+            let late = windows.admit(&mut counts);
+            told.ledger.counted -= late;
+            told.ledger.late += late;
+        }
+        Merged {
+            mark: mark.expect("there is at least one shard"),
+            told,
+            counted,
+            counts: totals.add(counts),
+        }
     }
 
     fn report(
@@ -232,6 +272,7 @@ impl Merge {
     fn report_windows(
         &mut self,
         mark: &Mark,
+        latest: &Latest,
         totals: &Totals,
         batch: &BatchCounts,
     ) -> Result<(), Error> {
@@ -242,7 +283,7 @@ impl Merge {
             trending: growing,
             ..
         } = self;
-        windows.close_batch(mark, batch, |window: ClosedWindow<'_>| {
+        let report = |window: ClosedWindow<'_>| {
             let (shown, hidden) = totals.window_rows(window.sums, *top);
             let before = growing.zip(window.before);
             let trends = before.map(|(limit, before)| trending(totals, window.sums, before, limit));
@@ -251,7 +292,7 @@ impl Merge {
                 start: window.start(),
                 end: window.end,
                 covered: window.covered,
-                is_final: true,
+                is_final: window.is_final,
                 counts: Rows {
                     shown: &shown,
                     hidden,
@@ -262,7 +303,19 @@ impl Merge {
                 .iter_mut()
                 .try_for_each(|sink| sink.window(&report))
                 .map_err(Error::Output)
-        })
+        };
+        match windows {
+            MergeWindows::ByArrival(windows) => windows.close_batch(mark, batch, report),
+            MergeWindows::ByEvent(windows) => windows.close_batch(mark, latest, report),
+        }
+    }
+
+    /// Records that windows counted under `_other`, and windows that were closed early, for want of room.
+    fn crowded_out(&self) -> (u64, u64) {
+        match &self.windows {
+            MergeWindows::ByArrival(windows) => (windows.crowded_out(), 0),
+            MergeWindows::ByEvent(windows) => (0, windows.forced()),
+        }
     }
 
     /// All sinks have taken the batch.
@@ -295,6 +348,7 @@ impl Merge {
     }
 
     fn finish(mut self, mark: &Mark, totals: &Totals, mut progress: Progress) -> MergeReport {
+        let (crowded_out, closed_early) = self.crowded_out();
         let latency = Latency {
             receive_to_counted: progress.counted.percentiles(),
             boundary_to_printed: progress.printed.percentiles(),
@@ -302,7 +356,7 @@ impl Merge {
         if progress.failure.is_none() {
             let (shown, hidden) = totals.total_rows(self.top);
             let report = TotalsReport {
-                end: mark.end,
+                end: self.end(mark),
                 ledger: progress.ledger_in_all,
                 totals: Rows {
                     shown: &shown,
@@ -327,11 +381,20 @@ impl Merge {
             batches: progress.batches,
             keys: totals.keys(),
             overflow: totals.overflow(),
-            crowded_out: self.windows.crowded_out(),
+            crowded_out,
+            closed_early,
             latency,
             offsets: Arc::clone(&mark.offsets),
             state_waited_nanos,
             failure: progress.failure,
+        }
+    }
+
+    /// When a run ends: with the last batch; by event time, with the latest record.
+    fn end(&self, mark: &Mark) -> Timestamp {
+        match &self.windows {
+            MergeWindows::ByArrival(_) => mark.end,
+            MergeWindows::ByEvent(windows) => windows.latest().unwrap_or(mark.end),
         }
     }
 
@@ -345,9 +408,15 @@ impl Merge {
                 text::grouped(self.keys_max)
             );
         }
-        if is_first(self.windows.crowded_out() > 0, &mut progress.has_told_crowd) {
+        let (crowded_out, closed_early) = self.crowded_out();
+        if is_first(crowded_out > 0, &mut progress.has_told_crowd) {
             tracing::warn!(
                 "more keys in a batch than the windows have room for: in windows its rarest ones are counted under _other; raise --window-bytes, or --every, to tell them apart"
+            );
+        }
+        if is_first(closed_early > 0, &mut progress.has_told_early) {
+            tracing::warn!(
+                "open windows take more than --window-bytes: the oldest are closed early, and what still comes for them is late; raise it, or lower --lateness"
             );
         }
         if is_first(

@@ -43,6 +43,8 @@ pub struct Pair<'a> {
     pub fold: Fold,
     /// How many records.
     pub count: u64,
+    /// The pane that their times lie in, if they have times of their own.
+    pub pane: Option<i64>,
     /// The sum of their numbers, if any came.
     pub sum: Option<&'a Decimal>,
 }
@@ -52,6 +54,10 @@ pub struct Pair<'a> {
 pub struct Block {
     entries: Vec<Entry>,
     keys: Vec<u8>,
+    /// By entry; empty where records have no times of their own.
+    panes: Vec<i64>,
+    /// The pane of the pairs that are added.
+    pane: Option<i64>,
     /// By entry, up to the last for which a number came; the others' are 0.
     sums: Vec<Decimal>,
     /// Finds an entry by its key; numbers are indexes into `entries`.
@@ -68,10 +74,11 @@ impl Block {
     #[inline]
     pub fn add(&mut self, hash: u64, fold: Fold, key: KeyRef<'_>) -> u32 {
         self.records += 1;
-        let (entries, keys) = (&self.entries, &self.keys);
-        let found = self.table.find(hash, |i| {
+        let (entries, keys, panes, pane) = (&self.entries, &self.keys, &self.panes, self.pane);
+        let found = self.table.find(self.place(hash), |i| {
             let entry = &entries[i as usize];
             entry.is_folded(fold, key)
+                && panes.get(i as usize).copied() == pane
                 && (key.bytes.len() <= FOLD_BYTES_MAX || entry.key(keys) == key)
         });
         match found {
@@ -81,6 +88,21 @@ impl Block {
                 entry
             }
             Err(vacant) => self.insert(vacant, hash, fold, key),
+        }
+    }
+
+    /// The pane of the pairs that are added next; kept apart from those of others.
+    #[inline]
+    pub fn set_pane(&mut self, pane: i64) {
+        self.pane = Some(pane);
+    }
+
+    /// What the table finds an entry by: equal keys of several panes are not to crowd one place.
+    #[inline]
+    fn place(&self, hash: u64) -> u64 {
+        match self.pane {
+            Some(pane) => hash ^ (pane as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15),
+            None => hash,
         }
     }
 
@@ -115,7 +137,7 @@ impl Block {
     #[cold]
     fn insert(&mut self, vacant: usize, hash: u64, fold: Fold, key: KeyRef<'_>) -> u32 {
         let entry = self.append(hash, fold, key);
-        self.table.insert(vacant, hash, entry);
+        self.table.insert(vacant, self.place(hash), entry);
         entry
     }
 
@@ -131,6 +153,7 @@ impl Block {
             kind: key.kind,
         });
         self.keys.extend_from_slice(key.bytes);
+        self.panes.extend(self.pane);
         entry
     }
 
@@ -157,6 +180,7 @@ impl Block {
             key: entry.key(&self.keys),
             fold: entry.fold,
             count: entry.count.into(),
+            pane: self.panes.get(i).copied(),
             sum: self.sums.get(i),
         })
     }
@@ -165,6 +189,8 @@ impl Block {
     pub fn clear(&mut self) {
         self.entries.clear();
         self.table.clear();
+        self.panes.clear();
+        self.pane = None;
         self.sums.clear();
         self.keys.clear();
         self.keys.shrink_to(2 * KEY_BYTES_MAX);

@@ -32,7 +32,8 @@ pub struct Chunk {
     pub oversize_heads: Vec<u8>,
     /// Instead of lines: where the parser reads them. The memory is then its buffer.
     pub extent: Option<Extent>,
-    /// The number of the source that the extent is of.
+    /// The number of the source that the extent is of; where records have times of their own, also the
+    /// one that all lines are of.
     pub source: usize,
     /// Why the parser could not read all of the extent, on the way back.
     pub failure: Option<Error>,

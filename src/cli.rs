@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::record::time::TimeFormat;
 use crate::record::{Condition, KeyPath};
 use crate::sink::OutputFormat;
 use crate::source::{OnClose, OnReplaced, StartAt};
@@ -122,6 +123,7 @@ Examples:
   tallyline count --follow app.jsonl --by level --state app.db   killed and started again, exact
   tallyline count orders.jsonl --by status --by customer.address.country
   tallyline count orders.jsonl --by customer.id --where status=PLACED --sum total --top 10
+  tallyline count orders.jsonl --by status --event-time created_at --window 1h --lateness 5m
   tallyline count orders.jsonl --by status --max-malformed 1% --reject-file bad.jsonl
 
 Settings:
@@ -189,6 +191,10 @@ pub struct CountArgs {
     /// Windows over several batches.
     #[command(flatten)]
     pub windows: WindowArgs,
+
+    /// Windows by the records' own time.
+    #[command(flatten)]
+    pub event: EventArgs,
 
     /// What is kept from run to run.
     #[command(flatten)]
@@ -399,6 +405,42 @@ pub struct WindowArgs {
     pub window_bytes: usize,
 }
 
+/// Windows by the records' own time.
+#[derive(Args, Clone, Debug)]
+pub struct EventArgs {
+    /// Put records into windows by the time that stands in them at this path, not by when they came.
+    /// Windows and totals are then printed, and no batches.
+    #[arg(long, value_name = "PATH", value_parser = key_path)]
+    pub event_time: Option<KeyPath>,
+
+    /// How times are written: rfc3339; s, ms, us or ns since 1970; a pattern such as '%d/%b/%Y:%H:%M:%S %z';
+    /// or auto: RFC 3339, and numbers by their size. [default: auto]
+    #[arg(long, value_name = "FORMAT", value_parser = TimeFormat::parse)]
+    pub event_time_format: Option<TimeFormat>,
+
+    /// How much older than the latest record of its source one may be and still be expected: so much
+    /// longer windows stay open. [default: 0s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub lateness: Option<Duration>,
+
+    /// After so long without input a source keeps no window open. [default: 1m]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub idle_timeout: Option<Duration>,
+
+    /// Whether open windows are reported as well, with each batch that changes them. [default: final]
+    #[arg(long, value_name = "WHICH")]
+    pub emit: Option<Emit>,
+}
+
+/// Which reports of a window are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Emit {
+    /// The last one, when it closes.
+    Final,
+    /// Those before it, too.
+    Partial,
+}
+
 /// What is done with bad lines.
 #[derive(Args, Clone, Debug)]
 pub struct BadLineArgs {
@@ -407,7 +449,7 @@ pub struct BadLineArgs {
     #[arg(long, value_name = "N|P%", value_parser = tolerance)]
     pub max_malformed: Option<Tolerance>,
 
-    /// Append bad lines to this file, as they came: malformed ones, those without the key, late ones,
+    /// Append bad lines to this file, as they came: malformed ones, those without the key,
     /// and the heads of oversize ones.
     #[arg(long, value_name = "FILE")]
     pub reject_file: Option<PathBuf>,

@@ -11,11 +11,11 @@ use crate::block::Block;
 use crate::clock::Timestamp;
 use crate::decimal::Decimal;
 use crate::hash::{KeyHasher, shard_of};
-use crate::hot::{Account, HotKeys, Unsettled};
+use crate::hot::{Account, HotKeys, PANES_MAX, Unsettled};
 use crate::key::{Fold, KeyRef};
 use crate::lane::Mark;
-use crate::ledger::{Ledger, Reason};
-use crate::pipe::{PipeItem, PipeSender};
+use crate::ledger::Reason;
+use crate::pipe::{PipeItem, PipeSender, Told};
 use crate::record::LineSink;
 
 /// Combines the pairs of a few chunks. See the module's documentation.
@@ -32,8 +32,53 @@ pub struct Combiner {
     bytes: u64,
     /// Pairs in all of the batch when the blocks were last sent.
     counted_before: u64,
-    ledger: Ledger,
+    told: Told,
+    /// Where records have times of their own.
+    clock: Option<PaneClock>,
     bad: BadLines,
+}
+
+/// The time of the record at hand.
+#[derive(Debug)]
+struct PaneClock {
+    pane_nanos: i64,
+    /// The source of the lines at hand.
+    source: usize,
+    /// The latest time of the source since the lines of another one.
+    latest: Option<i64>,
+    pane: i64,
+    /// The times that lie in the pane: `start..end`.
+    start: i64,
+    end: i64,
+    /// The pane that the table of hot keys knows by [`PANES_MAX`] `/ 2`.
+    base: i64,
+}
+
+impl PaneClock {
+    fn new(pane_nanos: u64) -> PaneClock {
+        PaneClock {
+            pane_nanos: pane_nanos as i64,
+            source: 0,
+            latest: None,
+            pane: 0,
+            start: 0,
+            end: 0,
+            base: 0,
+        }
+    }
+
+    /// What the table of hot keys knows the pane by, if it can.
+    fn hot_pane(&self) -> Option<u32> {
+        let pane = (self.pane - self.base).checked_add(i64::from(PANES_MAX / 2))?;
+        u32::try_from(pane).ok().filter(|&pane| pane < PANES_MAX)
+    }
+
+    /// Enters the latest time of the source.
+    fn settle(&mut self, told: &mut Told) {
+        if let Some(latest) = self.latest.take() {
+            told.latest.record(self.source, latest);
+        }
+    }
 }
 
 /// Bytes of lines after which blocks are sent, though more are waiting to be judged.
@@ -44,7 +89,7 @@ const COMBINED_BYTES_MAX: u64 = 1 << 20;
 impl LineSink for Combiner {
     #[inline]
     fn counted(&mut self, key: KeyRef<'_>) {
-        self.ledger.counted += 1;
+        self.told.ledger.counted += 1;
         let fold = key.fold();
         if !self.hot.count(fold, key) {
             self.add(fold, key, None);
@@ -53,23 +98,40 @@ impl LineSink for Combiner {
 
     #[inline]
     fn summed(&mut self, key: KeyRef<'_>, number: Option<Decimal>) {
-        self.ledger.counted += 1;
-        self.ledger.unsummed += u64::from(number.is_none());
+        self.told.ledger.counted += 1;
+        self.told.ledger.unsummed += u64::from(number.is_none());
         let fold = key.fold();
         if !self.hot.sum(fold, key, number.as_ref()) {
             self.add(fold, key, number.as_ref());
         }
     }
 
+    #[inline]
+    fn at(&mut self, nanos: i64) {
+        let Some(clock) = &mut self.clock else {
+            return;
+        };
+        clock.latest = clock.latest.max(Some(nanos));
+        if nanos < clock.start || nanos >= clock.end {
+            self.turn_to(nanos);
+        }
+    }
+
     fn dropped(&mut self, reason: Reason, line: &[u8]) {
-        self.ledger.drop_line(reason);
+        self.told.ledger.drop_line(reason);
         self.bad.offer(reason, line);
     }
 }
 
 impl Combiner {
-    /// A combiner that sends down `pipes`.
-    pub fn new(hasher: KeyHasher, pipes: Vec<PipeSender>, bad: BadLines) -> Combiner {
+    /// A combiner that sends down `pipes`. Records that have times of their own are kept apart by the pane
+    /// of `pane_nanos` that they lie in.
+    pub fn new(
+        hasher: KeyHasher,
+        pipes: Vec<PipeSender>,
+        bad: BadLines,
+        pane_nanos: Option<u64>,
+    ) -> Combiner {
         Combiner {
             hasher,
             blocks: pipes.iter().map(|_| Box::default()).collect(),
@@ -78,13 +140,19 @@ impl Combiner {
             received: Timestamp::default(),
             bytes: 0,
             counted_before: 0,
-            ledger: Ledger::default(),
+            told: Told::default(),
+            clock: pane_nanos.map(PaneClock::new),
             bad,
         }
     }
 
-    /// So many bytes of lines come next, `received` then.
-    pub fn begin(&mut self, bytes: u64, received: Timestamp) {
+    /// So many bytes of lines come next, `received` then; where records have times of their own, all from
+    /// one source.
+    pub fn begin(&mut self, bytes: u64, received: Timestamp, source: usize) {
+        if let Some(clock) = &mut self.clock {
+            clock.settle(&mut self.told);
+            clock.source = source;
+        }
         if self.bytes == 0 {
             self.received = received;
         }
@@ -93,13 +161,13 @@ impl Combiner {
 
     /// Lines that have been judged.
     pub fn lines(&mut self, lines: u64) {
-        self.ledger.lines += lines;
-        self.bad.judged(&self.ledger);
+        self.told.ledger.lines += lines;
+        self.bad.judged(&self.told.ledger);
     }
 
     /// A line that was skipped for its length, and its first bytes.
     pub fn oversize(&mut self, head: &[u8]) {
-        self.ledger.lines += 1;
+        self.told.ledger.lines += 1;
         self.dropped(Reason::Oversize, head);
     }
 
@@ -111,8 +179,9 @@ impl Combiner {
     /// Sends what is left.
     pub fn flush(&mut self) {
         self.bytes = 0;
-        self.hot.adapt(self.ledger.counted - self.counted_before);
-        self.counted_before = self.ledger.counted;
+        self.hot
+            .adapt(self.told.ledger.counted - self.counted_before);
+        self.counted_before = self.told.ledger.counted;
         self.bad.flush();
         for shard in 0..self.blocks.len() {
             if !self.blocks[shard].is_empty() {
@@ -126,10 +195,13 @@ impl Combiner {
         self.flush();
         self.bad.next_batch();
         self.counted_before = 0;
-        // The first shard carries the ledger; that of the rest is empty.
+        if let Some(clock) = &mut self.clock {
+            clock.settle(&mut self.told);
+        }
+        // The first shard carries what is to be told; the rest are told nothing.
         for pipe in &self.pipes {
-            let ledger = std::mem::take(&mut self.ledger);
-            pipe.send(PipeItem::Mark(mark.clone(), ledger));
+            let told = std::mem::take(&mut self.told);
+            pipe.send(PipeItem::Mark(mark.clone(), told));
         }
     }
 
@@ -138,11 +210,31 @@ impl Combiner {
         self.bad.finish();
     }
 
+    /// The records that follow are of the pane that `nanos` lies in.
+    #[cold]
+    fn turn_to(&mut self, nanos: i64) {
+        let clock = self.clock.as_mut().expect("there is a time");
+        clock.pane = nanos.div_euclid(clock.pane_nanos);
+        clock.start = clock.pane * clock.pane_nanos;
+        clock.end = clock.start + clock.pane_nanos;
+        if clock.hot_pane().is_none() {
+            clock.base = clock.pane;
+            // Then the table of hot keys is empty.
+            self.flush();
+        }
+        let clock = self.clock.as_ref().expect("there is a time");
+        let pane = clock.hot_pane().expect("the base itself is in reach");
+        self.hot.set_pane(pane);
+    }
+
     /// Adds a pair whose key is not a hot one, yet.
     #[inline(never)]
     fn add(&mut self, fold: Fold, key: KeyRef<'_>, number: Option<&Decimal>) {
         let hash = self.hasher.hash(fold, key);
         let shard = shard_of(hash, self.blocks.len());
+        if let Some(clock) = &self.clock {
+            self.blocks[shard].set_pane(clock.pane);
+        }
         let entry = if self.hot.is_resting() {
             self.blocks[shard].push(hash, fold, key)
         } else {

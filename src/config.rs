@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::cli::{Color, CountArgs, MachineArgs, OutputArgs, StreamArgs, Top, WindowArgs};
+use crate::cli::{
+    Color, CountArgs, Emit, EventArgs, MachineArgs, OutputArgs, StreamArgs, Top, WindowArgs,
+};
 use crate::error::Error;
+use crate::event::EventSettings;
 use crate::pipeline::{Settings, default_shards};
-use crate::record::Query;
+use crate::record::{KeyPath, Query};
 use crate::reject::RejectOptions;
 use crate::sink::SinkOptions;
 use crate::sink::text::grouped;
@@ -61,8 +64,66 @@ pub fn settings(args: &CountArgs) -> Result<Settings, Error> {
         .state
         .as_ref()
         .map_or(0, |_| args.state.state_lag);
+    if let Some(path) = &args.event.event_time {
+        settings.query = timed(settings.query, path.clone(), args)?;
+        settings.event = event_settings(&args.event);
+        settings.windows = window_settings(&args.windows);
+        return Ok(settings);
+    }
+    let given = [
+        ("event-time-format", args.event.event_time_format.is_some()),
+        ("lateness", args.event.lateness.is_some()),
+        ("idle-timeout", args.event.idle_timeout.is_some()),
+        ("emit", args.event.emit.is_some()),
+    ];
+    if let Some((flag, _)) = given.iter().find(|(_, is_given)| *is_given) {
+        return Err(Error::Usage(format!(
+            "--{flag}: it is about records' own time; name where that stands with --event-time PATH, or leave it out"
+        )));
+    }
     settings.windows = windows(&args.windows, settings.every_nanos)?;
     Ok(settings)
+}
+
+/// The query for records that have their time at `path`.
+fn timed(query: Query, path: KeyPath, args: &CountArgs) -> Result<Query, Error> {
+    let refused = |remedy: &str| {
+        Err(Error::Setting {
+            name: "event-time",
+            value: path.to_string(),
+            remedy: remedy.to_owned(),
+        })
+    };
+    if args.windows.windows.is_empty() {
+        return refused("it puts records into windows; give one, such as --window 1m");
+    }
+    if query.sum().is_some() {
+        return refused("windows have no sums; leave out --sum");
+    }
+    if args.state.state.is_some() {
+        return refused("a state file does not keep open windows yet; leave out --state");
+    }
+    let format = args.event.event_time_format.clone().unwrap_or_default();
+    query
+        .with_time(path, format)
+        .map_err(|error| Error::Usage(format!("--by, --where and --event-time: {error}")))
+}
+
+fn event_settings(args: &EventArgs) -> EventSettings {
+    let defaults = EventSettings::default();
+    EventSettings {
+        lateness_nanos: args.lateness.map_or(defaults.lateness_nanos, nanos),
+        idle_nanos: args.idle_timeout.map_or(defaults.idle_nanos, nanos),
+        partial: args.emit == Some(Emit::Partial),
+    }
+}
+
+fn window_settings(args: &WindowArgs) -> WindowSettings {
+    WindowSettings {
+        specs: args.windows.clone(),
+        trending: args.trending,
+        bytes_max: args.window_bytes,
+    }
 }
 
 /// Windows that go together with batches of `every_nanos`.
@@ -83,11 +144,7 @@ pub fn windows(args: &WindowArgs, every_nanos: u64) -> Result<WindowSettings, Er
             });
         }
     }
-    let windows = WindowSettings {
-        specs: args.windows.clone(),
-        trending: args.trending,
-        bytes_max: args.window_bytes,
-    };
+    let windows = window_settings(args);
     let longest = args.windows.iter().max_by_key(|spec| spec.length_nanos);
     match (longest, args.trending) {
         (Some(longest), _) if windows.slots(every_nanos) > SLOTS_MAX => Err(Error::Setting {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use crate::block::{Block, Pair};
 use crate::budget::KeyBudget;
 use crate::decimal::Decimal;
+use crate::event::{PanePair, Tally, tally};
 use crate::key::{FOLD_BYTES_MAX, Fold, KeyKind, KeyRef};
 use crate::slots::Slots;
 
@@ -97,6 +98,8 @@ pub struct ClosedCounts {
     pub other_sum: Decimal,
     /// The places of the ids that are new, in the order of the ids.
     pub new_keys: Vec<KeyPlace>,
+    /// Records by pane and id, sorted by pane; only where records have times of their own.
+    pub panes: Vec<PanePair>,
     /// The segments that are new; every place handed over so far lies in one handed over.
     pub new_segments: Vec<Arc<[u8]>>,
 }
@@ -125,6 +128,8 @@ pub struct Counts {
     overflow: u64,
     other: u64,
     other_sum: Decimal,
+    /// The same by pane.
+    tally: Tally,
     /// Ids and segments the merge knows of.
     told_keys: usize,
     told_segments: usize,
@@ -144,6 +149,7 @@ impl Counts {
             overflow: 0,
             other: 0,
             other_sum: Decimal::default(),
+            tally: Tally::default(),
             told_keys: 0,
             told_segments: 0,
         }
@@ -162,6 +168,9 @@ impl Counts {
                     Some(id) => self.counts[id as usize] += pair.count,
                     None if pair.key == OTHER => self.other += pair.count,
                     None => self.overflow += pair.count,
+                }
+                if let Some(pane) = pair.pane {
+                    self.tally.add(pane, tally_id(id, pair.key), pair.count);
                 }
                 if let Some(sum) = pair.sum {
                     self.add_sum(id, sum);
@@ -206,6 +215,7 @@ impl Counts {
             key,
             fold: key.fold(),
             count: 0,
+            pane: None,
             sum: None,
         };
         self.id(&pair).is_some()
@@ -229,6 +239,7 @@ impl Counts {
             other: std::mem::take(&mut self.other),
             other_sum: std::mem::take(&mut self.other_sum),
             new_keys,
+            panes: self.tally.close(),
             new_segments,
         }
     }
@@ -294,6 +305,15 @@ impl Counts {
             self.open_segment.clear();
         }
     }
+}
+
+/// What a tally knows a key by.
+fn tally_id(id: Option<u32>, key: KeyRef<'_>) -> u32 {
+    id.unwrap_or(if key == OTHER {
+        tally::OTHER_KEY
+    } else {
+        tally::OVERFLOW
+    })
 }
 
 #[cfg(test)]

@@ -80,6 +80,8 @@ pub struct HotKeys {
     places: Box<[HotKey; PLACES]>,
     /// By place; empty until a number comes, so that plain counting has none of it in its cache.
     sums: Vec<Decimal>,
+    /// Mixed into each key's sort: the pane that records are of; 0 where they have none.
+    pane: u32,
     /// Odd.
     multiplier: u64,
     /// Records not found here since [`HotKeys::adapt`].
@@ -93,6 +95,7 @@ impl Default for HotKeys {
         HotKeys {
             places: Box::new([VACANT; PLACES]),
             sums: Vec::new(),
+            pane: 0,
             // The golden ratio's, as in Fibonacci hashing.
             multiplier: 0x9E37_79B9_7F4A_7C15,
             missed: 0,
@@ -101,7 +104,19 @@ impl Default for HotKeys {
     }
 }
 
+/// Panes that [`HotKeys::set_pane`] tells apart.
+pub const PANES_MAX: u32 = 1 << 23;
+
 impl HotKeys {
+    /// Counts the records that follow apart from those of other panes.
+    ///
+    /// # Panics
+    /// If there are not so many panes.
+    pub fn set_pane(&mut self, pane: u32) {
+        assert!(pane < PANES_MAX, "pane {pane}");
+        self.pane = pane << SORT_BITS;
+    }
+
     /// Counts a record of this key and fold if the key is here; else somebody else must.
     #[inline]
     pub fn count(&mut self, fold: Fold, key: KeyRef<'_>) -> bool {
@@ -126,7 +141,7 @@ impl HotKeys {
     /// Counts a record of this key if it is here; where that is.
     #[inline]
     fn find(&mut self, fold: Fold, key: KeyRef<'_>) -> Option<usize> {
-        let sort = sort_of(key);
+        let sort = sort_of(key) | self.pane;
         let place = self.place(fold, sort);
         let hot = &mut self.places[place];
         if hot.fold == fold && hot.sort == sort {
@@ -152,7 +167,7 @@ impl HotKeys {
         if self.rest > 0 || key.bytes.len() > FOLD_BYTES_MAX {
             return None;
         }
-        let sort = sort_of(key);
+        let sort = sort_of(key) | self.pane;
         let hot = HotKey {
             fold,
             sort,
@@ -206,6 +221,9 @@ impl HotKeys {
         (mixed >> (u64::BITS - PLACES.trailing_zeros())) as usize
     }
 }
+
+/// Bits that the sort of a key takes: a length up to one more than a fold holds, and a kind.
+const SORT_BITS: u32 = 8;
 
 /// Length and kind of a key in one word, which is no long key's if the key is short.
 #[inline]

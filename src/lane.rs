@@ -13,6 +13,19 @@ use crate::clock::Timestamp;
 use crate::source::{FileOffset, SourceOffsets};
 use crate::thread::ThreadSleeper;
 
+/// Whether records of a source may still come, for the event-time watermark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// They may, and not much older than those that came.
+    Active,
+    /// They may, of any time: it is several streams, one after the other.
+    Holding,
+    /// Nothing has come for the idle timeout.
+    Idle,
+    /// The source is over.
+    Over,
+}
+
 /// The boundary of a batch, on its way behind the batch's last line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
@@ -28,6 +41,8 @@ pub struct Mark {
     pub offsets: Arc<[SourceOffsets]>,
     /// How far the files have come that were read since the mark before.
     pub files: Arc<[FileOffset]>,
+    /// What may still come of each source, by number; empty unless records have times of their own.
+    pub standing: Arc<[Standing]>,
 }
 
 /// What goes down a lane.

@@ -83,6 +83,7 @@ pub mod slots;
 pub mod batch;
 pub mod totals;
 pub mod window;
+pub mod event;
 pub mod latency;
 pub mod bad;
 pub mod sample;

@@ -1,7 +1,7 @@
 //! The oracle: the slow, simple judge and counter that everything else is compared with.
 //!
 //! Tests, fuzz targets and `tallyline verify` feed it. It knows JSON through serde_json alone and
-//! shares nothing with the parsers but the query and its paths' segments; it goes over a record once per
+//! shares nothing with the parsers but the query, its paths' segments and how times are read; it goes over a record once per
 //! nesting level, allocates freely and has no clever part. Its worth is that it can be read.
 //!
 //! serde_json's raw values are cut out without recursion, so no record can exhaust the stack here.
@@ -13,6 +13,7 @@ use std::io::{self, BufRead, Read};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::event::NANOS_MAX;
 use crate::key::{Key, KeyKind, KeyRef};
 use crate::ledger::{Ledger, Reason};
 use crate::record::condition::{Literal, Test};
@@ -74,6 +75,14 @@ impl Oracle {
         for path in self.query.by() {
             let value = follow(record, path).ok_or(Reason::Missing)?;
             parts.push(scalar(value)?.ok_or(Reason::Missing)?);
+        }
+        if let Some((path, format)) = self.query.time() {
+            let time = scalar(follow(record, path).ok_or(Reason::Missing)?)?;
+            let nanos = time.and_then(|time| format.nanos(time.as_ref()));
+            let is_in_reach = nanos.is_some_and(|nanos| nanos.unsigned_abs() <= NANOS_MAX as u64);
+            if !is_in_reach {
+                return Err(Reason::Missing);
+            }
         }
         if let [key] = &*parts {
             return Ok(key.clone());

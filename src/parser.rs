@@ -34,13 +34,15 @@ pub struct Parser {
     pub hasher: KeyHasher,
     /// What becomes of lines that are not counted.
     pub bad: BadLines,
+    /// The length of a pane, where records have times of their own.
+    pub pane_nanos: Option<u64>,
 }
 
 impl Parser {
     /// Parses until the last batch's mark has been passed on.
     pub fn run(mut self) {
         self.lane.parser.adopt();
-        let mut combiner = Combiner::new(self.hasher, self.pipes, self.bad);
+        let mut combiner = Combiner::new(self.hasher, self.pipes, self.bad, self.pane_nanos);
         loop {
             match self.lane.receive() {
                 LaneItem::Chunk(mut chunk) => {
@@ -67,7 +69,7 @@ impl Parser {
 
 fn parse(chunk: &mut Chunk, record: &mut RecordParser, combiner: &mut Combiner) {
     if let Some(extent) = chunk.extent.take() {
-        combiner.begin(extent.end - extent.start, chunk.received);
+        combiner.begin(extent.end - extent.start, chunk.received, chunk.source);
         let line_bytes_max = record.line_bytes_max();
         let mut own = OwnLines { record, combiner };
         if let Err(error) = extent::read(&extent, chunk.memory_mut(), line_bytes_max, &mut own) {
@@ -75,7 +77,7 @@ fn parse(chunk: &mut Chunk, record: &mut RecordParser, combiner: &mut Combiner) 
         }
         return;
     }
-    combiner.begin(chunk.lines().len() as u64, chunk.received);
+    combiner.begin(chunk.lines().len() as u64, chunk.received, chunk.source);
     for head in chunk.oversize_heads() {
         combiner.oversize(head);
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crossbeam_queue::ArrayQueue;
 
 use crate::block::Block;
+use crate::event::Latest;
 use crate::lane::{Lane, Mark};
 use crate::ledger::Ledger;
 use crate::thread::ThreadSleeper;
@@ -21,9 +22,26 @@ pub const BLOCKS_MAX: usize = 4;
 pub enum PipeItem {
     /// Pairs to count.
     Block(Box<Block>),
-    /// Every pair of the batch has come before this; the parser's lines of the batch, told to one
-    /// shard only (the others get an empty ledger).
-    Mark(Mark, Ledger),
+    /// Every pair of the batch has come before this; what the parser has to tell of the batch is told to
+    /// one shard only (the others get nothing).
+    Mark(Mark, Told),
+}
+
+/// What a parser, or a shard for several, tells of a batch beside its pairs.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Lines by column.
+    pub ledger: Ledger,
+    /// The latest times, where records have times of their own.
+    pub latest: Latest,
+}
+
+impl Told {
+    /// What another one tells, too.
+    pub fn merge(&mut self, other: &Told) {
+        self.ledger += other.ledger;
+        self.latest.merge(&other.latest);
+    }
 }
 
 #[derive(Debug)]

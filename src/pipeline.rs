@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::bad::BadLines;
-use crate::batch::{Merge, Reported};
+use crate::batch::{Merge, MergeWindows, Reported};
 use crate::block::{ENTRIES_MAX, KEY_BYTES_MAX};
 use crate::budget::KeyBudget;
 use crate::chunk::Pool;
@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::decimal::Decimal;
 use crate::error::{Error, reason};
+use crate::event::{BATCH_BYTES, EventSettings, EventWindows, pane_nanos};
 use crate::framers::tail_bytes_max;
 use crate::framing::HEADS_BYTES_MAX;
 use crate::hash::KeyHasher;
@@ -24,11 +25,11 @@ use crate::lanes::Lanes;
 use crate::ledger::Ledger;
 use crate::parser::Parser;
 use crate::pipe::{BLOCKS_MAX, PipeReceiver, PipeSender, pipe};
-use crate::reader::{Reader, ReaderParts, ReaderPoll, Stop};
+use crate::reader::{EventReading, Reader, ReaderParts, ReaderPoll, Stop};
 use crate::record::{Query, RecordParser};
 use crate::reject::{self, RejectFile, RejectOptions, Rejected};
 use crate::sample::{self, Sampler};
-use crate::shard::{Closed, Shard};
+use crate::shard::{CLOSED_MAX, Closed, Shard};
 use crate::sink::Sink;
 use crate::source::{Commit, Source, Streams};
 use crate::state::{self, Saver, State};
@@ -69,8 +70,10 @@ pub struct Settings {
     pub reject: Option<RejectOptions>,
     /// Rows that a report shows; `None`: all.
     pub top: Option<usize>,
-    /// Windows over several batches.
+    /// Windows over several batches; or, of a query with a time, by the records' own time.
     pub windows: WindowSettings,
+    /// How records that have times of their own are dealt with.
+    pub event: EventSettings,
     /// Whether reports carry latencies.
     pub stats: bool,
     /// Whether the first source that fails ends the run.
@@ -100,6 +103,7 @@ impl Settings {
                 bytes_max: 256 * 1024 * 1024,
                 ..WindowSettings::default()
             },
+            event: EventSettings::default(),
             stats: false,
             fail_fast: false,
             state_lag: 0,
@@ -165,7 +169,10 @@ impl Settings {
         let tails = (streams.sources + streams.connections).saturating_sub(1) * tail;
         let buffers = heads + tails + blocks + parsers + rejects;
         let fixed = self.pool_bytes + streams.own_bytes + buffers + PROGRAM_BYTES;
-        let windows = self.windows.bytes_max(self.every_nanos, self.shards);
+        let windows = match self.query.time() {
+            Some(_) => 2 * self.windows.bytes_max as u64 + PANE_PAIRS_BYTES,
+            None => self.windows.bytes_max(self.every_nanos, self.shards),
+        };
         let state = match self.state_lag {
             0 => 0,
             _ => state::CACHE_BYTES,
@@ -202,6 +209,11 @@ const BLOCK_ENTRY_BYTES: usize = 64;
 /// What the parser may hold for a line, per byte of it: a copy, string buffers, structural indexes
 /// (4 bytes) and tape nodes (16 bytes) for a line of nothing but brackets and commas.
 const PARSER_BYTES_PER_LINE_BYTE: usize = 32;
+
+/// What batches bring by pane and key, in bytes: a pair of 16 for each of the shortest records, which have
+/// 14, in a vector that may have grown to twice its need; of the open batch, the closed ones and the one
+/// that is merged.
+const PANE_PAIRS_BYTES: u64 = 2 * (BATCH_BYTES * 16 / 14) * (CLOSED_MAX as u64 + 2);
 
 /// Code, stacks, histograms, queues, output buffers.
 const PROGRAM_BYTES: usize = 16 * 1024 * 1024;
@@ -286,6 +298,8 @@ impl Pipeline {
             ..
         } = self.settings;
         let streams = Streams::of(&self.sources);
+        let is_timed = self.settings.query.time().is_some();
+        let is_recorded = matches!(&*self.sources, [source] if source.is_recorded());
         let long_connections_max = self.settings.long_connections_max(streams);
         let chunks_max = (pool_bytes / chunk_bytes / parsers).clamp(1, LANE_CHUNKS_MAX);
         let lanes: Vec<Arc<Lane>> = (0..parsers)
@@ -333,7 +347,18 @@ impl Pipeline {
             sleeper: merge_sleeper,
             sinks: self.sinks,
             top: self.settings.top,
-            windows: Windows::new(&self.settings.windows, self.settings.every_nanos),
+            windows: match is_timed {
+                true => MergeWindows::ByEvent(EventWindows::new(
+                    &self.settings.windows,
+                    self.settings.event,
+                    self.sources.len(),
+                    shards,
+                )),
+                false => MergeWindows::ByArrival(Windows::new(
+                    &self.settings.windows,
+                    self.settings.every_nanos,
+                )),
+            },
             trending: self.settings.windows.trending,
             sum: self.settings.query.sum().cloned(),
             stats: self.settings.stats,
@@ -390,6 +415,7 @@ impl Pipeline {
                     rejecters.next(),
                     watch.clone(),
                 ),
+                pane_nanos: is_timed.then(|| pane_nanos(&self.settings.windows.specs)),
             };
             let core = cores.get(number % cores.len().max(1)).copied();
             threads.push(start(format!("parser-{number}"), core, move || {
@@ -409,6 +435,11 @@ impl Pipeline {
                 send_bytes: chunk_bytes / 2,
                 long_connections_max,
                 fail_fast: self.settings.fail_fast,
+                event: is_timed.then_some(EventReading {
+                    is_recorded,
+                    idle_nanos: self.settings.event.idle_nanos,
+                    batch_bytes_max: BATCH_BYTES,
+                }),
             },
             self.poll,
         );
@@ -454,6 +485,7 @@ impl Pipeline {
             keys: merged.keys,
             overflow: merged.overflow,
             crowded_out: merged.crowded_out,
+            closed_early: merged.closed_early,
             rejected,
             latency: self.settings.stats.then_some(merged.latency),
             lag: if self.settings.stats {

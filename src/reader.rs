@@ -16,9 +16,11 @@
 //! Batches: boundaries are whole multiples of the interval since the Unix epoch. The clock is asked
 //! after each read: bytes whose read ended at or after a boundary belong to the next batch.
 
+mod event;
 mod poll;
 mod slots;
 
+pub use event::EventReading;
 pub use poll::{PollWake, ReaderPoll, ReaderWaker, Stop};
 
 use std::collections::VecDeque;
@@ -34,6 +36,7 @@ use crate::extent::Extent;
 use crate::framers::{Framers, Place, StreamId, Turn};
 use crate::lane::Mark;
 use crate::source::{FileOffset, Read, Source, SourceOffsets};
+use event::ByEvent;
 use poll::WAKER;
 use slots::Slots;
 
@@ -106,6 +109,8 @@ pub struct ReaderParts<D> {
     pub long_connections_max: usize,
     /// Whether the first source that fails ends the reading.
     pub fail_fast: bool,
+    /// How batches are cut where records have times of their own.
+    pub event: Option<EventReading>,
 }
 
 /// The reader. See the module's documentation.
@@ -122,6 +127,7 @@ pub struct Reader<D> {
     every_nanos: u64,
     send_bytes: usize,
     fail_fast: bool,
+    by_event: Option<ByEvent>,
     poll: ReaderPoll,
     events: Events,
     /// The open batch: `start <= now`, and `boundary` is the first multiple of the interval after
@@ -147,6 +153,12 @@ impl<D: Downstream> Reader<D> {
             chunk,
         );
         let now = parts.clock.now();
+        let sources = parts.sources.len();
+        let by_event = parts.event.map(|how| ByEvent::new(how, sources, now));
+        let boundary = match by_event.as_ref().is_some_and(ByEvent::is_recorded) {
+            true => Timestamp::from_nanos(i64::MAX),
+            false => next_boundary(now, parts.every_nanos),
+        };
         Reader {
             slots: Slots::new(parts.sources),
             framers,
@@ -161,7 +173,8 @@ impl<D: Downstream> Reader<D> {
             events: Events::with_capacity(256),
             batch: parts.first_batch,
             start: now,
-            boundary: next_boundary(now, parts.every_nanos),
+            boundary,
+            by_event,
             report: ReaderReport {
                 start: now,
                 end: now,
@@ -235,24 +248,28 @@ impl<D: Downstream> Reader<D> {
 
     /// One read of one stream; `false` if it had nothing, or is held up.
     fn read(&mut self, id: StreamId) -> io::Result<bool> {
-        let place = self.turn_to(id)?;
+        let mut place = self.turn_to(id)?;
+        if self.keep_apart(id, place)? {
+            place = self.turn_to(id)?;
+        }
         let granted = self.framers.bytes_granted(id);
         if granted == 0 {
             self.hold_up(id);
             return Ok(false);
         }
         let now = self.clock.now();
+        let granted = granted.min(self.batch_bytes_left());
         let space = self.framers.at(place).space();
         let space_bytes = space.len().min(granted);
         let readiness = self.poll.readiness(id);
         let source = self.slots.source(id);
         match source.read(&mut space[..space_bytes], &readiness, now) {
-            Read::Bytes(count) => self.received(place, count)?,
+            Read::Bytes(count) => self.received(id, place, count)?,
             Read::Extent(extent) => {
                 let chunk = self.wait(|reader| reader.pool.take())?;
                 self.send_extent(chunk, id, extent)?;
             }
-            Read::Connection(connection) => self.begin(connection),
+            Read::Connection(connection) => self.begin(connection, id),
             Read::Nothing => return Ok(false),
             Read::StreamEnd { torn } => {
                 let framer = self.framers.at(place);
@@ -276,7 +293,7 @@ impl<D: Downstream> Reader<D> {
     }
 
     /// Takes note of what was just read.
-    fn received(&mut self, place: Place, count: usize) -> io::Result<()> {
+    fn received(&mut self, id: StreamId, place: Place, count: usize) -> io::Result<()> {
         // It stays out of a batch whose boundary came in the meantime.
         self.framers.at(place).hold(count);
         let now = self.clock.now();
@@ -291,7 +308,7 @@ impl<D: Downstream> Reader<D> {
                 self.send(place)?;
             }
         }
-        Ok(())
+        self.count_bytes(id, count as u64, now)
     }
 
     /// Brings a stream to where there is space to read it on.
@@ -326,12 +343,12 @@ impl<D: Downstream> Reader<D> {
     }
 
     /// A connection came.
-    fn begin(&mut self, mut connection: Box<dyn Source>) {
+    fn begin(&mut self, mut connection: Box<dyn Source>, of: StreamId) {
         let id = self.slots.next_id();
         match connection.register(&self.poll.readiness(id)) {
             Ok(()) => {
                 self.framers.begin(id);
-                self.slots.add(connection);
+                self.slots.add(connection, of);
             }
             Err(error) => tracing::warn!("lost {}: {}", connection.name(), reason(&error)),
         }
@@ -394,12 +411,16 @@ impl<D: Downstream> Reader<D> {
 
     /// Sends the whole lines of a place, waiting for room if need be.
     fn send(&mut self, place: Place) -> io::Result<()> {
-        let chunk = self.wait_for_room(|reader| {
+        let mut chunk = self.wait_for_room(|reader| {
             let has_room = reader.downstream.has_room();
             has_room
                 .then(|| reader.framers.at(place).take(&mut reader.pool))
                 .flatten()
         })?;
+        chunk.source = match place {
+            Place::Own(id) => self.slots.owner(id),
+            Place::Shared => self.by_event.as_ref().map_or(0, |by_event| by_event.shared),
+        };
         self.downstream.chunk(chunk, &mut self.pool);
         self.settle(place);
         Ok(())
@@ -421,9 +442,10 @@ impl<D: Downstream> Reader<D> {
         self.report.bytes += extent.end - extent.start;
         chunk.received = now;
         chunk.source = id;
+        let bytes = extent.end - extent.start;
         chunk.extent = Some(extent);
         self.downstream.chunk(chunk, &mut self.pool);
-        Ok(())
+        self.count_bytes(id, bytes, now)
     }
 
     /// Sends every stream's whole lines.
@@ -460,10 +482,14 @@ impl<D: Downstream> Reader<D> {
             last,
             offsets: self.offsets(),
             files: self.files(),
+            standing: self.standing(end),
         };
         self.wait_for_room(|reader| reader.downstream.mark(&mark).then_some(()))?;
         self.batch += 1;
         self.start = end;
+        if let Some(by_event) = &mut self.by_event {
+            by_event.batch_bytes = 0;
+        }
         Ok(())
     }
 

@@ -16,9 +16,8 @@ use crate::clock::Clock;
 use crate::counts::{ClosedCounts, Counts, Zeros};
 use crate::lane::Mark;
 use crate::latency::Latencies;
-use crate::ledger::Ledger;
 use crate::marks::Marks;
-use crate::pipe::{PipeItem, PipeReceiver};
+use crate::pipe::{PipeItem, PipeReceiver, Told};
 use crate::thread::ThreadSleeper;
 
 /// Closed batches of one shard that may wait for the merge.
@@ -29,8 +28,8 @@ pub const CLOSED_MAX: usize = 2;
 pub struct ShardBatch {
     /// Which batch.
     pub mark: Mark,
-    /// The lines of the batch that were told to this shard.
-    pub ledger: Ledger,
+    /// What parsers told this shard of the batch.
+    pub told: Told,
     /// Its counts.
     pub counts: ClosedCounts,
     /// From each record's read to its count.
@@ -77,7 +76,7 @@ impl Shard {
     pub fn run(mut self) {
         self.sleeper.adopt();
         let mut marks = Marks::new(self.pipes.len());
-        let mut ledger = Ledger::default();
+        let mut told = Told::default();
         let mut latencies = Latencies::default();
         loop {
             match receive(&self.pipes, &self.sleeper, &marks) {
@@ -87,13 +86,13 @@ impl Shard {
                     latencies.record(nanos, block.records());
                     self.pipes[parser].give_back(block);
                 }
-                (parser, PipeItem::Mark(mark, lines)) => {
-                    ledger += lines;
+                (parser, PipeItem::Mark(mark, more)) => {
+                    told.merge(&more);
                     if marks.mark(parser) {
                         let is_last = mark.last;
                         let batch = ShardBatch {
                             mark,
-                            ledger: std::mem::take(&mut ledger),
+                            told: std::mem::take(&mut told),
                             counts: self
                                 .counts
                                 .close(self.closed.zeros.pop().unwrap_or_default()),

@@ -36,6 +36,8 @@ pub struct Summary {
     pub overflow: u64,
     /// Records that windows counted under `_other` for want of room.
     pub crowded_out: u64,
+    /// Windows by event time that were closed early for want of room.
+    pub closed_early: u64,
     /// What became of bad lines that were to be kept.
     pub rejected: Rejected,
     /// Only with `--stats`.
@@ -93,6 +95,11 @@ impl Summary {
                 self.crowded_out,
                 "crowded",
                 "records under _other in windows, for want of --window-bytes",
+            ),
+            (
+                self.closed_early,
+                "early",
+                "windows closed early, for want of --window-bytes",
             ),
             (
                 self.rejected.saved,
@@ -213,6 +220,7 @@ counted    10,000,000  100 %
             keys: 4,
             overflow: 11,
             crowded_out: 9,
+            closed_early: 3,
             rejected: Rejected { saved: 6, lost: 1 },
             latency: Some(testing::LATENCY),
             lag: [testing::offsets()].into(),
@@ -231,6 +239,7 @@ malformed           5  0.5 %
 blank               3  0.3 %
 other              11  records of keys beyond --max-keys
 crowded             9  records under _other in windows, for want of --window-bytes
+early               3  windows closed early, for want of --window-bytes
 rejected            6  bad lines in the reject file
 unsaved             1  bad lines that the reject file lacks
 torn                2  unfinished lines of streams that broke off, not counted above

@@ -219,6 +219,10 @@ impl Totals {
         let mut rows = TopRows::new(top);
         for shard in &self.shards {
             for (id, &total) in shard.totals.iter().enumerate() {
+                // Of some keys all records were late.
+                if total == 0 {
+                    continue;
+                }
                 let sums = self.has_sums.then(|| RowSums::total(shard.sum(id)));
                 rows.offer(total, total, sums, || shard.key(id));
             }

@@ -55,6 +55,7 @@ pub(super) fn run(args: &TapArgs, voice: Voice) -> Result<(), Error> {
             send_bytes: CHUNK_BYTES / 2,
             long_connections_max: LONG_CONNECTIONS_MAX,
             fail_fast: true,
+            event: None,
         },
         poll,
     );

@@ -13,6 +13,8 @@ use crate::source::Source;
 
 struct Slot {
     source: Box<dyn Source>,
+    /// The source itself, or the one that a connection is of.
+    owner: StreamId,
     /// It stands in the queue.
     is_ready: bool,
     is_over: bool,
@@ -32,15 +34,16 @@ pub(super) struct Slots {
 impl Slots {
     /// The sources, all of them to be asked.
     pub(super) fn new(sources: Vec<Box<dyn Source>>) -> Slots {
-        let (count, slot) = (sources.len(), |source| {
+        let (count, slot) = (sources.len(), |(owner, source)| {
             Some(Slot {
                 source,
+                owner,
                 is_ready: true,
                 is_over: false,
             })
         });
         Slots {
-            slots: sources.into_iter().map(slot).collect(),
+            slots: sources.into_iter().enumerate().map(slot).collect(),
             sources: count,
             free: Vec::new(),
             ready: (0..count).collect(),
@@ -69,15 +72,22 @@ impl Slots {
         &mut *slot.source
     }
 
+    /// The source that a stream is, or is of.
+    pub(super) fn owner(&self, id: StreamId) -> StreamId {
+        let slot = self.slots[id].as_ref();
+        slot.map_or(id, |slot| slot.owner)
+    }
+
     /// The number that the next connection gets.
     pub(super) fn next_id(&self) -> StreamId {
         self.free.last().copied().unwrap_or(self.slots.len())
     }
 
-    /// Adds a connection as [`Slots::next_id`], to be asked.
-    pub(super) fn add(&mut self, source: Box<dyn Source>) {
+    /// Adds a connection of the source `owner` as [`Slots::next_id`], to be asked.
+    pub(super) fn add(&mut self, source: Box<dyn Source>, owner: StreamId) {
         let slot = Some(Slot {
             source,
+            owner,
             is_ready: false,
             is_over: false,
         });

@@ -115,6 +115,7 @@ fn reader(
         send_bytes: 64,
         long_connections_max,
         fail_fast: false,
+        event: None,
     };
     Reader::new(parts, ReaderPoll::new().unwrap())
 }

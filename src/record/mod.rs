@@ -13,6 +13,7 @@ pub mod path;
 pub mod condition;
 pub mod query;
 mod simd;
+pub mod time;
 pub mod fast;
 #[doc(hidden)]
 pub mod check;
@@ -47,6 +48,10 @@ pub enum Verdict<'a> {
 
 /// Takes the verdicts of a chunk's lines, in the order of the lines.
 pub trait LineSink {
+    /// The record that follows is of this time, in nanoseconds since the epoch; only of a query with a time.
+    fn at(&mut self, nanos: i64) {
+        let _ = nanos;
+    }
     /// A line was a record with this key.
     fn counted(&mut self, key: KeyRef<'_>);
     /// A line was a record with this key; only of a query with a sum.
@@ -118,6 +123,11 @@ impl RecordParser {
     /// The verdict's key borrows from the line or from the parser's buffers.
     #[inline]
     pub fn line<'a>(&'a mut self, line: &'a [u8]) -> Verdict<'a> {
+        self.slow.line(line).0
+    }
+
+    /// [`RecordParser::line`], and the time of a record that is counted, if the query has a time.
+    pub fn timed_line<'a>(&'a mut self, line: &'a [u8]) -> (Verdict<'a>, i64) {
         self.slow.line(line)
     }
 
@@ -126,10 +136,17 @@ impl RecordParser {
     /// Lines end at `\n`; the last one may lack it, and nothing behind the last `\n` is no line.
     pub fn chunk<K: LineSink>(&mut self, chunk: &[u8], sink: &mut K) -> u64 {
         let RecordParser { fast, slow } = self;
-        let mut judge = |line: &[u8], sink: &mut K| match slow.line(line) {
-            Verdict::Counted(key) => sink.counted(key),
-            Verdict::Summed(key, number) => sink.summed(key, number),
-            Verdict::Dropped(reason) => sink.dropped(reason, line),
+        let is_timed = slow.query.time().is_some();
+        let mut judge = |line: &[u8], sink: &mut K| {
+            let (verdict, nanos) = slow.line(line);
+            if is_timed && !matches!(verdict, Verdict::Dropped(_)) {
+                sink.at(nanos);
+            }
+            match verdict {
+                Verdict::Counted(key) => sink.counted(key),
+                Verdict::Summed(key, number) => sink.summed(key, number),
+                Verdict::Dropped(reason) => sink.dropped(reason, line),
+            }
         };
         let lines = match fast {
             Some(fast) => fast.chunk(chunk, &mut judge, sink),
@@ -141,11 +158,11 @@ impl RecordParser {
 }
 
 impl SlowParser {
-    fn line<'a>(&'a mut self, line: &'a [u8]) -> Verdict<'a> {
+    fn line<'a>(&'a mut self, line: &'a [u8]) -> (Verdict<'a>, i64) {
         if line.len() > self.line_bytes_max {
-            Verdict::Dropped(Reason::Oversize)
+            (Verdict::Dropped(Reason::Oversize), 0)
         } else if is_blank(line) {
-            Verdict::Dropped(Reason::Blank)
+            (Verdict::Dropped(Reason::Blank), 0)
         } else {
             self.reference.record(&self.query, line, &mut self.key)
         }

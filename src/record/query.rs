@@ -6,19 +6,21 @@
 //! asked for twice is one field.
 //!
 //! The order of verdicts: a line that is malformed is that and nothing else; one that does not meet a
-//! condition is filtered, with or without a key; one without a whole key is missing. A record that
+//! condition is filtered, with or without a key; one without a whole key is missing, and so is one without
+//! a time, if times are asked for. A record that
 //! has a key and no number to add is counted and adds nothing.
 //!
 //! A plain count, by one key and of all records, is the common case; it has a way of its own through
-//! the parsers ([`Query::plain`]). A further kind of field, such as a record's own time, is one more index
-//! here and one more part of the verdict.
+//! the parsers ([`Query::plain`]).
 
 use std::fmt;
 
 use super::Verdict;
 use super::condition::{Condition, Test};
 use super::path::KeyPath;
+use super::time::TimeFormat;
 use crate::decimal::Decimal;
+use crate::event::NANOS_MAX;
 use crate::key::{KeyKind, KeyRef};
 use crate::ledger::Reason;
 
@@ -36,6 +38,8 @@ pub struct Query {
     conditions: Vec<(usize, Test)>,
     /// The field of the number to add.
     sum: Option<usize>,
+    /// The field of the record's time, and how it is written.
+    time: Option<(usize, TimeFormat)>,
 }
 
 /// What stands at a path.
@@ -50,6 +54,8 @@ pub enum Value<'a> {
 impl Query {
     /// A query for records that meet all conditions, counted by the values at all of `by`, with the
     /// numbers at `sum` added up.
+    ///
+    /// A record without a time is missing, if one is asked for with [`Query::with_time`].
     ///
     /// # Errors
     /// If there are more than [`FIELDS_MAX`] different paths.
@@ -82,9 +88,33 @@ impl Query {
                 by,
                 conditions,
                 sum,
+                time: None,
             }),
             count => Err(TooManyFields(count)),
         }
+    }
+
+    /// The same query for records that have times of their own at a path.
+    ///
+    /// # Errors
+    /// If that is one path too many.
+    pub fn with_time(mut self, path: KeyPath, format: TimeFormat) -> Result<Query, TooManyFields> {
+        let known = self.fields.iter().position(|known| *known == path);
+        let field = known.unwrap_or(self.fields.len());
+        if known.is_none() {
+            self.fields.push(path);
+        }
+        self.time = Some((field, format));
+        match self.fields.len() {
+            ..=FIELDS_MAX => Ok(self),
+            count => Err(TooManyFields(count)),
+        }
+    }
+
+    /// The path of the record's time, and how it is written.
+    pub fn time(&self) -> Option<(&KeyPath, &TimeFormat)> {
+        let time = self.time.as_ref();
+        time.map(|(field, format)| (&self.fields[*field], format))
     }
 
     /// The paths of the fields, by their indexes.
@@ -111,7 +141,9 @@ impl Query {
     /// The path of a plain count: by one key, without conditions and sum.
     pub fn plain(&self) -> Option<&KeyPath> {
         match &*self.by {
-            [by] if self.conditions.is_empty() && self.sum.is_none() => Some(&self.fields[*by]),
+            [by] if self.conditions.is_empty() && self.sum.is_none() && self.time.is_none() => {
+                Some(&self.fields[*by])
+            }
             _ => None,
         }
     }
@@ -123,32 +155,49 @@ impl Query {
         &self,
         value: impl Fn(usize) -> Option<Value<'a>>,
         key: &'a mut Vec<u8>,
-    ) -> Verdict<'a> {
+    ) -> (Verdict<'a>, i64) {
+        let missing = (Verdict::Dropped(Reason::Missing), 0);
         let holds = |(field, test): &(usize, Test)| test.holds(value(*field));
         if !self.conditions.iter().all(holds) {
-            return Verdict::Dropped(Reason::Filtered);
+            return (Verdict::Dropped(Reason::Filtered), 0);
         }
         let key = match *self.by {
             [by] => match value(by) {
                 Some(Value::Scalar(key)) => key,
-                _ => return Verdict::Dropped(Reason::Missing),
+                _ => return missing,
             },
             ref by => {
                 key.clear();
                 for &by in by {
                     match value(by) {
                         Some(Value::Scalar(part)) => part.push_part(key),
-                        _ => return Verdict::Dropped(Reason::Missing),
+                        _ => return missing,
                     }
                 }
                 KeyRef::composite(key)
             }
         };
-        match self.sum {
+        let nanos = match &self.time {
+            None => 0,
+            Some((field, format)) => match value(*field) {
+                Some(Value::Scalar(time)) => match format.nanos(time).filter(is_in_reach) {
+                    Some(nanos) => nanos,
+                    None => return missing,
+                },
+                _ => return missing,
+            },
+        };
+        let verdict = match self.sum {
             None => Verdict::Counted(key),
             Some(sum) => Verdict::Summed(key, value(sum).and_then(number)),
-        }
+        };
+        (verdict, nanos)
     }
+}
+
+/// Whether windows can be made of a time.
+fn is_in_reach(nanos: &i64) -> bool {
+    (-NANOS_MAX..=NANOS_MAX).contains(nanos)
 }
 
 /// The number that a value is, if it can be added.
@@ -182,8 +231,11 @@ impl fmt::Display for Query {
             };
             write!(f, " where {condition}")?;
         }
-        match self.sum() {
-            Some(sum) => write!(f, ", sum of {sum}"),
+        if let Some(sum) = self.sum() {
+            write!(f, ", sum of {sum}")?;
+        }
+        match self.time() {
+            Some((time, _)) => write!(f, ", by the time at {time}"),
             None => Ok(()),
         }
     }

@@ -5,6 +5,7 @@
 
 use fastrand::Rng;
 
+use super::time::TimeFormat;
 use super::{Condition, KeyPath, Query};
 
 /// Key paths that the samples have values for.
@@ -57,6 +58,10 @@ pub fn queries() -> Vec<Query> {
         let by = by.iter().map(|text| path(text)).collect();
         let conditions = conditions.iter().map(condition).collect();
         let query = Query::new(by, conditions, sum.map(path));
+        queries.push(query.expect("the samples' queries have few fields"));
+    }
+    for (by, time) in [("status", "a"), ("a", "order_id"), ("b", "b")] {
+        let query = Query::from(path(by)).with_time(path(time), TimeFormat::Auto);
         queries.push(query.expect("the samples' queries have few fields"));
     }
     queries

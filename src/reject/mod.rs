@@ -1,8 +1,9 @@
 //! The reject file: bad lines kept as they came, so that they can be looked at, mended and counted
 //! again.
 //!
-//! Kept are malformed lines, late ones, those without the key ([`Reason::Missing`]), and the heads of
-//! oversize ones. Blank and filtered lines are not: nothing is wrong with them.
+//! Kept are malformed lines, those without the key ([`Reason::Missing`]), and the heads of
+//! oversize ones. Blank and filtered lines are not: nothing is wrong with them. Nor are late ones: which
+//! those are is known where the lines are no more.
 //!
 //! A parser fills blocks of lines and sends them through a pipe of its own, lock-free and bounded, to
 //! the thread of the [`RejectWriter`], which sends them back empty. No line is lost in silence: a

@@ -366,6 +366,10 @@ impl Source for FileSource {
         }
     }
 
+    fn is_recorded(&self) -> bool {
+        !self.may_wait
+    }
+
     fn wants_core(&self) -> bool {
         // Of a pipe nobody knows yet.
         !self.may_wait && archive::is_archive(&self.file).unwrap_or(false)

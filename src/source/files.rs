@@ -31,6 +31,7 @@ pub struct Files {
     name: String,
     rest: vec::IntoIter<PathBuf>,
     in_extents: bool,
+    are_several: bool,
     open: Option<FileSource>,
     track: Arc<Track>,
     /// The bytes of the files that are done.
@@ -64,6 +65,7 @@ impl Files {
         };
         Files {
             name,
+            are_several: paths.len() > 1,
             rest: paths.into_iter(),
             in_extents,
             open: None,
@@ -159,6 +161,14 @@ impl Source for Files {
             true => archive::MEMORY_BYTES_MAX,
             false => 0,
         }
+    }
+
+    fn is_recorded(&self) -> bool {
+        true
+    }
+
+    fn holds_back(&self) -> bool {
+        self.are_several
     }
 
     fn track(&self) -> Option<Arc<Track>> {

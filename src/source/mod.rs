@@ -126,6 +126,18 @@ pub trait Source: Send {
         None
     }
 
+    /// Whether all of it is there already, in an order that does not change: a regular file. Then what
+    /// is counted by the records' own time does not depend on the clock.
+    fn is_recorded(&self) -> bool {
+        false
+    }
+
+    /// Whether records of any age may follow, from the first to the last: files, of which each is a stream
+    /// of its own. They hold the watermark of event time where it is.
+    fn holds_back(&self) -> bool {
+        false
+    }
+
     /// How many connections it hands over at once, at the most; 0: it is a stream itself.
     fn connections_max(&self) -> usize {
         0

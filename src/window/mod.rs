@@ -35,7 +35,8 @@ use crate::clock::Timestamp;
 use crate::lane::Mark;
 use crate::totals::BatchCounts;
 use sliding::Sliding;
-use slot::{ENTRY_BYTES, Slot};
+use slot::Slot;
+pub(crate) use slot::{ENTRY_BYTES, Entry};
 
 /// The most batches that a ring may hold.
 pub const SLOTS_MAX: u64 = 1_000_000;
@@ -94,6 +95,8 @@ pub struct ClosedWindow<'a> {
     pub sums: &'a Sums,
     /// What was counted in the length before it, if both are wholly covered and growth is wanted.
     pub before: Option<&'a Sums>,
+    /// Whether nothing more can come into it.
+    pub is_final: bool,
 }
 
 impl ClosedWindow<'_> {

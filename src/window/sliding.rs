@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::slot::Slot;
+use super::slot::{Entry, Slot};
 use super::{ClosedWindow, WindowSpec};
 use crate::clock::Timestamp;
 
@@ -22,30 +22,46 @@ impl Sums {
     }
 
     pub(super) fn add(&mut self, slot: &Slot) {
-        self.shards.resize_with(slot.shards.len(), Vec::new);
-        for (sums, entries) in self.shards.iter_mut().zip(&slot.shards) {
-            // Ids rise, so the last one is the largest.
-            let ids = entries.last().map_or(0, |last| last.id as usize + 1);
-            if sums.len() < ids {
-                sums.resize(ids, 0);
-            }
-            for entry in entries {
-                sums[entry.id as usize] += u64::from(entry.count);
-            }
-        }
-        self.other += slot.other;
-        self.records += slot.records;
+        self.add_entries(&slot.shards, slot.other, slot.records);
     }
 
     /// Takes off what was added before.
     pub(super) fn subtract(&mut self, slot: &Slot) {
-        for (sums, entries) in self.shards.iter_mut().zip(&slot.shards) {
-            for entry in entries {
+        self.subtract_entries(&slot.shards, slot.other, slot.records);
+    }
+
+    /// Adds entries by shard, `other` records under `_other`, `records` in all.
+    pub(crate) fn add_entries(&mut self, shards: &[impl AsRef<[Entry]>], other: u64, records: u64) {
+        if self.shards.len() < shards.len() {
+            self.shards.resize_with(shards.len(), Vec::new);
+        }
+        for (sums, entries) in self.shards.iter_mut().zip(shards) {
+            for entry in entries.as_ref() {
+                let id = entry.id as usize;
+                if id >= sums.len() {
+                    sums.resize(id + 1, 0);
+                }
+                sums[id] += u64::from(entry.count);
+            }
+        }
+        self.other += other;
+        self.records += records;
+    }
+
+    /// Takes off entries that were added before.
+    pub(crate) fn subtract_entries(
+        &mut self,
+        shards: &[impl AsRef<[Entry]>],
+        other: u64,
+        records: u64,
+    ) {
+        for (sums, entries) in self.shards.iter_mut().zip(shards) {
+            for entry in entries.as_ref() {
                 sums[entry.id as usize] -= u64::from(entry.count);
             }
         }
-        self.other -= slot.other;
-        self.records -= slot.records;
+        self.other -= other;
+        self.records -= records;
     }
 }
 
@@ -148,6 +164,7 @@ impl Sliding {
                 .as_ref()
                 .map(|before| &before.sums)
                 .filter(|_| is_comparable),
+            is_final: true,
         }
     }
 }

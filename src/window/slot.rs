@@ -4,13 +4,25 @@ use crate::clock::Timestamp;
 use crate::totals::BatchCounts;
 
 /// What an entry takes, in bytes.
-pub(super) const ENTRY_BYTES: u64 = size_of::<Entry>() as u64;
+pub(crate) const ENTRY_BYTES: u64 = size_of::<Entry>() as u64;
 
 /// A key's records in a batch. One that came more than `u32::MAX` times has several entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) id: u32,
-    pub(super) count: u32,
+pub(crate) struct Entry {
+    pub(crate) id: u32,
+    pub(crate) count: u32,
+}
+
+impl Entry {
+    /// The entries of a count, most often one.
+    pub(crate) fn of(id: u32, count: u64) -> impl Iterator<Item = Entry> {
+        let mut rest = count;
+        std::iter::from_fn(move || {
+            let count = u32::try_from(rest).unwrap_or(u32::MAX);
+            rest -= u64::from(count);
+            (count > 0).then_some(Entry { id, count })
+        })
+    }
 }
 
 /// A batch's counts, as long as its keys.
@@ -58,13 +70,7 @@ fn entries(counts: &[u64], room: &mut Room) -> Vec<Entry> {
         if count == 0 || !room.admits(count) {
             continue;
         }
-        let id = id as u32;
-        let mut rest = count;
-        while rest > 0 {
-            let part = u32::try_from(rest).unwrap_or(u32::MAX);
-            entries.push(Entry { id, count: part });
-            rest -= u64::from(part);
-        }
+        entries.extend(Entry::of(id as u32, count));
     }
     entries
 }

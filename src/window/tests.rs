@@ -59,6 +59,7 @@ fn marks(start: u64, steps: &[Step], last_is_short: bool) -> Vec<Mark> {
             last,
             offsets: Arc::default(),
             files: Arc::default(),
+            standing: Arc::default(),
         });
         begin = end;
     }

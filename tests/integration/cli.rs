@@ -227,6 +227,33 @@ fn windows_that_are_not_made_of_batches() {
 }
 
 #[test]
+fn event_time_that_goes_with_nothing() {
+    let time = ["--event-time", "ts"];
+    let with = |more: &[&'static str]| [&time[..], more].concat();
+    count_fails(&time, &["--event-time 'ts'", "such as --window 1m"]);
+    count_fails(
+        &with(&["--window", "1m", "--sum", "a"]),
+        &["--event-time 'ts'", "leave out --sum"],
+    );
+    count_fails(
+        &with(&["--window", "1m", "--state", "no-such.state"]),
+        &["--event-time 'ts'", "leave out --state"],
+    );
+    count_fails(
+        &with(&["--window", "1m", "--event-time-format", "iso"]),
+        &[
+            "--event-time-format 'iso'",
+            "rfc3339, s, ms, us, ns, or a pattern",
+        ],
+    );
+    for flag in ["--lateness", "--idle-timeout"] {
+        count_fails(&[flag, "5s"], &[flag, "--event-time PATH"]);
+    }
+    count_fails(&["--emit", "partial"], &["--emit", "--event-time PATH"]);
+    count_fails(&["--emit", "all"], &["--emit 'all'", "final", "partial"]);
+}
+
+#[test]
 fn a_bad_path_expression() {
     fails(&["count", "-", "--by", "a..b"], 2, &["'a..b'", "--by"]);
     fails(&["count", "-", "--by", "a[x]"], 2, &["'a[x]'", "--by"]);

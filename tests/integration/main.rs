@@ -16,6 +16,7 @@ mod producers;
 #[cfg(feature = "tls")]
 mod tls;
 mod windows;
+mod event_time;
 mod backpressure;
 mod signals;
 mod cli;
