@@ -19,6 +19,7 @@ use crate::budget::KeyBudget;
 use crate::decimal::Decimal;
 use crate::event::{PanePair, Tally, tally};
 use crate::key::{FOLD_BYTES_MAX, Fold, KeyKind, KeyRef};
+use crate::prefetch::prefetch;
 use crate::slots::Slots;
 
 /// The key under which records beyond the key limit are counted.
@@ -37,14 +38,18 @@ pub struct KeyPlace {
     kind: KeyKind,
 }
 
-/// Pairs whose searches go side by side: about as many misses as a core can have under way.
-const LOOK_AHEAD: usize = 32;
+/// Pairs by which one step of a search is ahead of the next: with three reads each, about as many
+/// misses as a core can have under way.
+const LOOK_AHEAD: usize = 16;
 
 /// With fewer keys everything is in the second-level cache, and a look ahead only costs.
 const LOOK_AHEAD_KEYS_MIN: usize = 16 * 1024;
 
 /// A key that a shard holds. A short one is compared here, without a look at its bytes.
+///
+/// Aligned, so that none lies in two cache lines.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
 struct Entry {
     fold: Fold,
     place: KeyPlace,
@@ -156,25 +161,41 @@ impl Counts {
     }
 
     /// Counts a block's pairs.
+    ///
+    /// The searches of pairs to come begin before that of a pair ends: first their slots are fetched,
+    /// then the entries and counts that the slots name.
     pub fn count(&mut self, block: &Block) {
-        let mut pairs = block.pairs();
-        while pairs.len() > 0 {
-            if self.entries.len() >= LOOK_AHEAD_KEYS_MIN {
-                self.look_ahead(pairs.clone().take(LOOK_AHEAD));
+        let is_large = self.entries.len() >= LOOK_AHEAD_KEYS_MIN;
+        let mut ahead = block.pairs();
+        let mut far_ahead = block.pairs();
+        if is_large {
+            for pair in far_ahead.by_ref().take(2 * LOOK_AHEAD) {
+                self.table.prefetch(pair.hash);
             }
-            for pair in pairs.by_ref().take(LOOK_AHEAD) {
-                let id = self.id(&pair);
-                match id {
-                    Some(id) => self.counts[id as usize] += pair.count,
-                    None if pair.key == OTHER => self.other += pair.count,
-                    None => self.overflow += pair.count,
+            for pair in ahead.by_ref().take(LOOK_AHEAD) {
+                self.look_ahead(&pair);
+            }
+        }
+        for pair in block.pairs() {
+            if is_large {
+                if let Some(pair) = far_ahead.next() {
+                    self.table.prefetch(pair.hash);
                 }
-                if let Some(pane) = pair.pane {
-                    self.tally.add(pane, tally_id(id, pair.key), pair.count);
+                if let Some(pair) = ahead.next() {
+                    self.look_ahead(&pair);
                 }
-                if let Some(sum) = pair.sum {
-                    self.add_sum(id, sum);
-                }
+            }
+            let id = self.id(&pair);
+            match id {
+                Some(id) => self.counts[id as usize] += pair.count,
+                None if pair.key == OTHER => self.other += pair.count,
+                None => self.overflow += pair.count,
+            }
+            if let Some(pane) = pair.pane {
+                self.tally.add(pane, tally_id(id, pair.key), pair.count);
+            }
+            if let Some(sum) = pair.sum {
+                self.add_sum(id, sum);
             }
         }
     }
@@ -191,20 +212,12 @@ impl Counts {
         self.sums[id] += sum;
     }
 
-    /// Brings what these pairs, at most [`LOOK_AHEAD`], need into the cache: their slots, then the
-    /// entries and counts that the slots name, each step for all at once. No branch depends on what
-    /// is read, so no read waits for another of its step.
-    fn look_ahead<'a>(&self, pairs: impl Iterator<Item = Pair<'a>>) {
-        let mut ids = [0; LOOK_AHEAD];
-        for (id, pair) in ids.iter_mut().zip(pairs) {
-            *id = self.table.guess(pair.hash) as usize;
-        }
-        let mut sum = 0;
-        for id in ids {
-            sum ^= self.counts[id] ^ u64::from(self.entries[id].place.len);
-        }
-        // Nobody wants the sum; but for this the reads would be optimised away.
-        std::hint::black_box(sum);
+    /// Fetches what the pair's slot, which has been fetched, names.
+    #[inline]
+    fn look_ahead(&self, pair: &Pair<'_>) {
+        let id = self.table.guess(pair.hash) as usize;
+        prefetch(&self.entries, id);
+        prefetch(&self.counts, id);
     }
 
     /// Takes a key of an earlier run, with no records in the open batch: keys get their ids in the order

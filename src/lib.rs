@@ -79,6 +79,7 @@ pub mod marks;
 pub mod shard;
 pub mod counts;
 pub mod budget;
+mod prefetch;
 pub mod slots;
 pub mod batch;
 pub mod totals;

@@ -10,6 +10,8 @@
 //!
 //! Linear probing at a load of a half at the most: searches end within a cache line as a rule.
 
+use crate::prefetch::prefetch;
+
 /// The tag of a hash: the part that the slots know. The shard of a key depends on other bits.
 fn tag_of(hash: u64) -> u32 {
     hash as u32
@@ -58,6 +60,12 @@ impl Slots {
         self.slots[self.start(hash)]
             .number_plus_one
             .saturating_sub(1)
+    }
+
+    /// Fetches the slot that [`Slots::guess`] will look into.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        prefetch(&self.slots, self.start(hash));
     }
 
     fn start(&self, hash: u64) -> usize {
