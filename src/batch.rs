@@ -9,6 +9,7 @@
 //! behind.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::{Clock, Timestamp};
 
@@ -47,6 +48,8 @@ pub struct Merge {
     pub reported: Reported,
     /// The totals of earlier runs, and where their lines went.
     pub before: (Totals, Ledger),
+    /// Raised by a parser that could not read what its batch was to have.
+    pub unread: Arc<AtomicBool>,
     /// How many rows a report shows; `None`: all.
     pub top: Option<usize>,
     /// The windows, each reported behind the batch that closes it.
@@ -334,6 +337,9 @@ impl Merge {
                     }
                 }
             }
+            // What could not be read is not behind us: the next run is to try again.
+            // Relaxed: the queues that the batch came through order it.
+            Reported::State(_) if self.unread.load(Ordering::Relaxed) => self.stop.stop(),
             Reported::State(sender) => {
                 let change = BatchChange {
                     mark: mark.clone(),

@@ -6,6 +6,7 @@
 //! of its batch, so within a parser batches never mix. Nothing is shared but queues.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::bad::BadLines;
 use crate::chunk::{Chunk, Returns};
@@ -36,6 +37,8 @@ pub struct Parser {
     pub bad: BadLines,
     /// The length of a pane, where records have times of their own.
     pub pane_nanos: Option<u64>,
+    /// Raised when an extent could not be read to its end: its batch lacks lines.
+    pub unread: Arc<AtomicBool>,
 }
 
 impl Parser {
@@ -47,6 +50,10 @@ impl Parser {
             match self.lane.receive() {
                 LaneItem::Chunk(mut chunk) => {
                     parse(&mut chunk, &mut self.record, &mut combiner);
+                    if chunk.failure.is_some() {
+                        // Relaxed: the queues on the way of the batch's mark order it for the merge.
+                        self.unread.store(true, Ordering::Relaxed);
+                    }
                     let fits = self.returns.push(chunk);
                     assert!(fits.is_ok(), "the return queue has room for every chunk");
                     self.reader.wake();

@@ -5,6 +5,7 @@
 //! returns; then the threads are joined and the [`Summary`] is drawn up.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
 use crate::bad::BadLines;
@@ -336,7 +337,9 @@ impl Pipeline {
                 }
             }
         };
+        let unread = Arc::new(AtomicBool::new(false));
         let merge = Merge {
+            unread: Arc::clone(&unread),
             reported: begin.reported,
             before: begin.before,
             shards: closed
@@ -410,6 +413,7 @@ impl Pipeline {
                     self.settings.line_bytes_max,
                 ),
                 hasher: hasher.clone(),
+                unread: Arc::clone(&unread),
                 bad: BadLines::new(
                     Sampler::new(Arc::clone(&samples)),
                     rejecters.next(),

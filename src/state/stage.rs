@@ -181,3 +181,80 @@ impl Stage {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Timestamp, VirtualClock};
+    use crate::lane::Mark;
+    use crate::ledger::Ledger;
+    use crate::state::{Look, Meaning, ShardChange, State};
+
+    fn change(batch: u64) -> BatchChange {
+        let mark = Mark {
+            batch,
+            start: Timestamp::default(),
+            end: Timestamp::default(),
+            last: false,
+            offsets: Arc::default(),
+            files: Arc::default(),
+            standing: Arc::default(),
+        };
+        BatchChange {
+            mark,
+            ledger: Ledger {
+                lines: batch,
+                counted: batch,
+                ..Ledger::default()
+            },
+            overflow: batch,
+            other: 0,
+            shards: vec![ShardChange::default()],
+        }
+    }
+
+    #[test]
+    fn the_merge_waits_only_for_a_disk_that_is_too_far_behind() {
+        const LAG: usize = 2;
+        let here = tempfile::tempdir().unwrap();
+        let path = here.path().join("s.db");
+        let state = State::open(&path, &Meaning::default()).unwrap();
+        let saver = Saver::new(state, vec![Vec::new()], "", Timestamp::default()).unwrap();
+        let merge: Arc<ThreadSleeper> = Arc::default();
+        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::new(Timestamp::default()));
+        let (mut sender, stage) = connect(saver, LAG, &merge, Vec::new(), &clock);
+        merge.adopt();
+        for batch in 1..=LAG as u64 {
+            sender.send(change(batch), &merge);
+        }
+        assert_eq!(sender.waited_nanos, 0);
+        let saving = std::thread::spawn(move || stage.run());
+        for batch in LAG as u64 + 1..=40 {
+            sender.send(change(batch), &merge);
+        }
+        sender.finish(&merge);
+        saving.join().unwrap().unwrap();
+        let look = Look::open(&path).unwrap();
+        assert_eq!(look.saved().batch, 40);
+        assert_eq!(look.faults().unwrap(), Vec::<String>::new());
+        assert!(look.runs(9).unwrap()[0].ended.is_some());
+    }
+
+    #[test]
+    fn a_save_that_fails_is_made_up_for_by_the_next() {
+        let here = tempfile::tempdir().unwrap();
+        let path = here.path().join("s.db");
+        let state = State::open(&path, &Meaning::default()).unwrap();
+        let mut saver = Saver::new(state, vec![Vec::new()], "", Timestamp::default()).unwrap();
+        let other = rusqlite::Connection::open(&path).unwrap();
+        other.execute_batch("CREATE TRIGGER full BEFORE INSERT ON progress BEGIN SELECT raise(ABORT, 'full'); END").unwrap();
+        saver.note(change(1));
+        assert!(saver.save().is_err());
+        saver.note(change(2));
+        assert!(saver.save().is_err());
+        assert_eq!(Look::open(&path).unwrap().saved().batch, 0);
+        other.execute_batch("DROP TRIGGER full").unwrap();
+        saver.save().unwrap();
+        assert_eq!(Look::open(&path).unwrap().saved().batch, 2);
+    }
+}

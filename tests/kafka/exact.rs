@@ -184,3 +184,51 @@ fn a_member_that_comes_and_goes_leaves_the_sums_exact() {
     assert_eq!(first.lines + second.lines, all);
     assert!(second.lines > 0);
 }
+
+#[test]
+fn a_killed_run_goes_on_from_its_state() {
+    let Some(broker) = broker() else { return };
+    let topic = fresh("state");
+    let url = format!("kafka://{broker}/{topic}");
+    let options = torture::Options {
+        binary: env!("CARGO_BIN_EXE_tallyline").into(),
+        seed: fastrand::u64(..1 << 32),
+        kills: 12,
+    };
+    let filled = torture::topic(&options, &url, |spec, plan| {
+        fill(&broker, &topic, spec, plan);
+        Ok(())
+    });
+    filled.unwrap();
+}
+
+#[test]
+fn a_state_goes_before_the_group_and_the_group_hears_of_it() {
+    let Some(broker) = broker() else { return };
+    let here = tempfile::tempdir().unwrap();
+    let state = format!("--state={}", here.path().join("state.db").display());
+    let (topic, group, other) = (fresh("state"), fresh("state"), fresh("state"));
+    let url = format!("kafka://{broker}/{topic}");
+    let expectation = fill(&broker, &topic, &mixed(), &Plan::records(10_000));
+    let run = |more: &[&str]| {
+        let args = [
+            "count",
+            &url,
+            "--by=status",
+            "--output=json",
+            "-q",
+            "--until-end",
+        ];
+        let output = tallyline(&[&args, more].concat()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let last: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        last["ledger"]["lines"].as_u64().unwrap()
+    };
+    assert_eq!(run(&["--group", &group, &state]), expectation.lines);
+    // A group that knows nothing, and no group at all: what is counted stays counted.
+    assert_eq!(run(&["--group", &other, &state]), expectation.lines);
+    assert_eq!(run(&[&state]), expectation.lines);
+    // The group was told.
+    assert_eq!(run(&["--group", &group]), 0);
+}

@@ -5,19 +5,23 @@ use std::sync::atomic::AtomicBool;
 
 use loadgen::{Plan, Spec};
 
-/// So many records, of many keys, so that a save has much to write.
-pub(crate) fn orders(seed: u64, records: u64) -> Vec<u8> {
-    let spec = Spec {
+/// What records are like: of many keys, so that a save has much to write, and some are none.
+pub(crate) fn spec(seed: u64) -> Spec {
+    Spec {
         keys: 5_000,
         zipf: 0.8,
         malformed: 0.01,
         missing: 0.01,
         seed,
         ..Spec::default()
-    };
+    }
+}
+
+/// The first so many records.
+pub(crate) fn orders(seed: u64, records: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     let never = AtomicBool::new(false);
-    loadgen::write(&mut bytes, &spec, &Plan::records(records), &never)
+    loadgen::write(&mut bytes, &spec(seed), &Plan::records(records), &never)
         .expect("memory can be written to");
     bytes
 }

@@ -8,9 +8,6 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long a run may live before it is killed.
-const LIFE_MAX: Duration = Duration::from_millis(80);
-
 /// How long a save may last: a kill comes at most so long after it was seen to begin.
 const SAVE_MAX: Duration = Duration::from_millis(4);
 
@@ -24,6 +21,8 @@ pub struct Kills {
     args: Vec<String>,
     state: PathBuf,
     rng: fastrand::Rng,
+    /// How long a run may live before it is killed.
+    life_max: Duration,
     /// Kills so far, and those of them while a batch was being saved, as far as could be seen.
     pub done: (u32, u32),
 }
@@ -46,15 +45,21 @@ impl Kills {
             args,
             state,
             rng: fastrand::Rng::with_seed(seed),
+            life_max: Duration::from_millis(80),
             done: (0, 0),
         }
+    }
+
+    /// The same with longer lives: for a source that takes its time to begin.
+    pub fn with_life(self, life_max: Duration) -> Kills {
+        Kills { life_max, ..self }
     }
 
     /// Starts the program and kills it after a moment. Returns its status if it ended before.
     pub fn kill_once(&mut self) -> Option<ExitStatus> {
         let mut child = self.start();
         let begun = Instant::now();
-        let life = LIFE_MAX.mul_f64(self.rng.f64());
+        let life = self.life_max.mul_f64(self.rng.f64());
         let waits_for_save = self.rng.bool();
         let before = self.log_changed();
         let mut is_saving = false;

@@ -8,7 +8,7 @@
 //! instants, not its every step; it is printed with every failure.
 //!
 //! [`finished`] counts files and archives that do not change, [`growing`] one that grows and is rotated while
-//! it is counted, [`appearing`] those that appear in a folder.
+//! it is counted, [`appearing`] those that appear in a folder, [`topic`] a Kafka topic that grows.
 
 mod input;
 mod kills;
@@ -16,4 +16,4 @@ mod rounds;
 mod verdict;
 
 pub use kills::Kills;
-pub use rounds::{Options, appearing, finished, growing};
+pub use rounds::{Options, appearing, finished, growing, topic};

@@ -11,6 +11,9 @@ use torture::{Options, appearing, finished, growing};
 /// Kills in a round at the most; then its result is looked at.
 const KILLS_A_ROUND: u32 = 25;
 
+/// What is done in a round: how many kills there were, and how many of them within a save.
+type Round = Box<dyn Fn(&Options) -> Result<(u32, u32), String>>;
+
 /// Kill tallyline again and again, and check that its state is what an uninterrupted run's would be.
 #[derive(Debug, Parser)]
 #[command(name = "torture", version)]
@@ -24,6 +27,10 @@ struct Args {
     /// End after so many seconds, with the round that is under way.
     #[arg(long, value_name = "N", default_value_t = 3_600)]
     seconds: u64,
+    /// A Kafka broker; the program must have been built with it.
+    #[cfg(feature = "kafka")]
+    #[arg(long, value_name = "HOST:PORT")]
+    broker: Option<String>,
     /// The first round's seed; those after it follow.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -41,11 +48,22 @@ fn main() -> ExitCode {
     let begun = Instant::now();
     let first_seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     let (mut kills, mut within) = (0, 0);
-    let rounds = [
-        ("finished", finished as fn(&Options) -> _),
-        ("growing", growing),
-        ("appearing", appearing),
+    #[cfg_attr(
+        not(feature = "kafka"),
+        expect(unused_mut, reason = "nothing is added then")
+    )]
+    let mut rounds: Vec<(&str, Round)> = vec![
+        ("finished", Box::new(finished)),
+        ("growing", Box::new(growing)),
+        ("appearing", Box::new(appearing)),
     ];
+    #[cfg(feature = "kafka")]
+    if let Some(broker) = args.broker {
+        rounds.push((
+            "topic",
+            Box::new(move |options| of_broker(&broker, options)),
+        ));
+    }
     for (seed, (name, round)) in (first_seed..).zip(rounds.iter().cycle()) {
         if kills >= args.kills || begun.elapsed() >= Duration::from_secs(args.seconds) {
             break;
@@ -72,4 +90,19 @@ fn main() -> ExitCode {
         begun.elapsed().as_secs()
     );
     ExitCode::SUCCESS
+}
+
+/// A topic of its own, in a broker.
+#[cfg(feature = "kafka")]
+fn of_broker(broker: &str, options: &Options) -> Result<(u32, u32), String> {
+    let topic = format!("torture-{}-{}", options.seed, std::process::id());
+    let never = std::sync::atomic::AtomicBool::new(false);
+    torture::topic(
+        options,
+        &format!("kafka://{broker}/{topic}"),
+        |spec, plan| {
+            let pushed = loadgen::push_kafka(broker, &topic, spec, plan, &never);
+            pushed.map(|_| ()).map_err(|error| error.to_string())
+        },
+    )
 }

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::input::{orders, packed};
+use loadgen::{Plan, Spec};
+
+use crate::input::{orders, packed, spec};
 use crate::kills::Kills;
 use crate::verdict::{check, lines, oracle};
 
@@ -20,6 +22,12 @@ const FLAGS: [&str; 6] = [
     "--no-pin",
     "--parsers=2",
 ];
+
+/// How long a run on a topic may live: to join takes a moment.
+const TOPIC_LIFE_MAX: Duration = Duration::from_millis(700);
+
+/// Records that come to a topic at a time.
+const TOPIC_RECORDS: u64 = 20_000;
 
 /// How a round is done.
 #[derive(Clone, Debug)]
@@ -144,6 +152,46 @@ pub fn appearing(options: &Options) -> Outcome {
         }
         if let Some(status) = kills.kill_once() {
             return Err(told(options, &format!("it ended with {status}")));
+        }
+    }
+    let wanted = oracle.ledger.lines;
+    kills.finish(|| lines(&state) >= wanted);
+    check(&state, &oracle).map_err(|difference| told(options, &difference))?;
+    Ok(kills.done)
+}
+
+/// Counts a topic, which `fill` puts the first so many records of a stream into, one stream after the other.
+///
+/// # Errors
+/// What is different from an uninterrupted run.
+pub fn topic(
+    options: &Options,
+    url: &str,
+    mut fill: impl FnMut(&Spec, &Plan) -> Result<(), String>,
+) -> Outcome {
+    let here = folder();
+    let state = here.path().join("state.db");
+    let sources = [url.to_owned()];
+    let mut kills = Kills::new(
+        &options.binary,
+        &sources,
+        &FLAGS,
+        state.clone(),
+        options.seed,
+    )
+    .with_life(TOPIC_LIFE_MAX);
+    let mut oracle = oracle();
+    for number in 0.. {
+        if number > 0 && kills.done.0 >= options.kills {
+            break;
+        }
+        let seed = options.seed.wrapping_add(number);
+        fill(&spec(seed), &Plan::records(TOPIC_RECORDS))?;
+        oracle.count(&orders(seed, TOPIC_RECORDS));
+        for _ in 0..5.min(options.kills - kills.done.0) {
+            if let Some(status) = kills.kill_once() {
+                return Err(told(options, &format!("it ended with {status}")));
+            }
         }
     }
     let wanted = oracle.ledger.lines;
