@@ -146,6 +146,10 @@ impl LineSink for Sum {
         self.unsummed += u64::from(number.is_none());
     }
 
+    fn timed(&mut self, key: KeyRef<'_>, _nanos: i64) {
+        self.counted(key);
+    }
+
     fn dropped(&mut self, _reason: Reason, _line: &[u8]) {
         self.dropped += 1;
     }

@@ -84,6 +84,10 @@ impl LineSink for CountingSink {
         self.counted(key);
     }
 
+    fn timed(&mut self, key: KeyRef<'_>, _nanos: i64) {
+        self.counted(key);
+    }
+
     fn dropped(&mut self, _reason: Reason, _line: &[u8]) {
         self.dropped += 1;
     }

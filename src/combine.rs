@@ -107,14 +107,14 @@ impl LineSink for Combiner {
     }
 
     #[inline]
-    fn at(&mut self, nanos: i64) {
-        let Some(clock) = &mut self.clock else {
-            return;
-        };
+    fn timed(&mut self, key: KeyRef<'_>, nanos: i64) {
+        let clock = self.clock.as_mut();
+        let clock = clock.expect("a combiner of a query with a time has panes");
         clock.latest = clock.latest.max(Some(nanos));
         if nanos < clock.start || nanos >= clock.end {
             self.turn_to(nanos);
         }
+        self.counted(key);
     }
 
     fn dropped(&mut self, reason: Reason, line: &[u8]) {

@@ -76,13 +76,8 @@ impl Oracle {
             let value = follow(record, path).ok_or(Reason::Missing)?;
             parts.push(scalar(value)?.ok_or(Reason::Missing)?);
         }
-        if let Some((path, format)) = self.query.time() {
-            let time = scalar(follow(record, path).ok_or(Reason::Missing)?)?;
-            let nanos = time.and_then(|time| format.nanos(time.as_ref()));
-            let is_in_reach = nanos.is_some_and(|nanos| nanos.unsigned_abs() <= NANOS_MAX as u64);
-            if !is_in_reach {
-                return Err(Reason::Missing);
-            }
+        if self.query.time().is_some() && self.time(line).is_none() {
+            return Err(Reason::Missing);
         }
         if let [key] = &*parts {
             return Ok(key.clone());
@@ -92,6 +87,15 @@ impl Oracle {
             part.as_ref().push_part(&mut bytes);
         }
         Ok(KeyRef::composite(&bytes).to_key())
+    }
+
+    /// The time of a valid line, in nanoseconds since the epoch, if the query has one and the line too.
+    pub fn time(&self, line: &[u8]) -> Option<i64> {
+        let record: &RawValue = serde_json::from_slice(line).ok()?;
+        let (path, format) = self.query.time()?;
+        let time = scalar(follow(record, path)?).ok()??;
+        let nanos = format.nanos(time.as_ref())?;
+        (nanos.unsigned_abs() <= NANOS_MAX as u64).then_some(nanos)
     }
 
     /// The number that a line, which is counted, adds under its key, in full; none if it has none.

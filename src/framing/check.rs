@@ -134,6 +134,10 @@ impl LineSink for Pairs<'_> {
         self.add(key, number);
     }
 
+    fn timed(&mut self, key: KeyRef<'_>, _: i64) {
+        self.add(key, None);
+    }
+
     fn dropped(&mut self, reason: Reason, _: &[u8]) {
         self.ledger.drop_line(reason);
     }

@@ -33,7 +33,12 @@ pub fn check_line_within(query: &Query, line: &[u8], max_line_bytes: usize) {
     let expected = oracle.verdict(line);
     let number = expected.is_ok().then(|| oracle.number(line)).flatten();
     let shown = || String::from_utf8_lossy(&line[..line.len().min(1000)]);
-    let (got, summed) = owned(parser.line(line));
+    let verdict = parser.line(line);
+    if let Verdict::Timed(_, nanos) = verdict {
+        let expected = oracle.time(line);
+        assert_eq!(Some(nanos), expected, "times; by {query}; {}", shown());
+    }
+    let (got, summed) = owned(verdict);
     assert_eq!(got, expected, "parser, oracle; by {query}; {}", shown());
     let summed = summed.map(|number| number.to_string());
     assert_eq!(summed, number, "numbers; by {query}; {}", shown());
@@ -119,6 +124,7 @@ fn owned(verdict: Verdict<'_>) -> (Result<Key, Reason>, Option<Decimal>) {
     match verdict {
         Verdict::Counted(key) => (Ok(key.to_key()), None),
         Verdict::Summed(key, number) => (Ok(key.to_key()), number),
+        Verdict::Timed(key, _) => (Ok(key.to_key()), None),
         Verdict::Dropped(reason) => (Err(reason), None),
     }
 }
@@ -126,10 +132,10 @@ fn owned(verdict: Verdict<'_>) -> (Result<Key, Reason>, Option<Decimal>) {
 /// A line's verdict, and the line if it was dropped.
 pub type Outcome = (Result<Key, Reason>, Option<Vec<u8>>);
 
-/// A sink that keeps everything it is told, in order: verdicts, and the numbers of records that are
-/// summed.
+/// A sink that keeps everything it is told, in order: verdicts, the numbers of records that are
+/// summed, and the times of those that have one.
 #[derive(Debug, Default)]
-pub struct Verdicts(pub Vec<Outcome>, pub Vec<Option<Decimal>>);
+pub struct Verdicts(pub Vec<Outcome>, pub Vec<Option<Decimal>>, pub Vec<i64>);
 
 impl LineSink for Verdicts {
     fn counted(&mut self, key: KeyRef<'_>) {
@@ -139,6 +145,11 @@ impl LineSink for Verdicts {
     fn summed(&mut self, key: KeyRef<'_>, number: Option<Decimal>) {
         self.counted(key);
         self.1.push(number);
+    }
+
+    fn timed(&mut self, key: KeyRef<'_>, nanos: i64) {
+        self.counted(key);
+        self.2.push(nanos);
     }
 
     fn dropped(&mut self, reason: Reason, line: &[u8]) {

@@ -42,20 +42,21 @@ pub enum Verdict<'a> {
     Counted(KeyRef<'a>),
     /// A record to count under this key, and its number to add there, if it has one.
     Summed(KeyRef<'a>, Option<Decimal>),
+    /// A record to count under this key, and its own time in nanoseconds since the epoch.
+    Timed(KeyRef<'a>, i64),
     /// A line not to count, and why.
     Dropped(Reason),
 }
 
 /// Takes the verdicts of a chunk's lines, in the order of the lines.
 pub trait LineSink {
-    /// The record that follows is of this time, in nanoseconds since the epoch; only of a query with a time.
-    fn at(&mut self, nanos: i64) {
-        let _ = nanos;
-    }
     /// A line was a record with this key.
     fn counted(&mut self, key: KeyRef<'_>);
     /// A line was a record with this key; only of a query with a sum.
     fn summed(&mut self, key: KeyRef<'_>, number: Option<Decimal>);
+    /// A line was a record with this key, of this time in nanoseconds since the epoch; only of a query with
+    /// a time.
+    fn timed(&mut self, key: KeyRef<'_>, nanos: i64);
     /// A line (without its line end) was not counted.
     fn dropped(&mut self, reason: Reason, line: &[u8]);
 }
@@ -123,11 +124,6 @@ impl RecordParser {
     /// The verdict's key borrows from the line or from the parser's buffers.
     #[inline]
     pub fn line<'a>(&'a mut self, line: &'a [u8]) -> Verdict<'a> {
-        self.slow.line(line).0
-    }
-
-    /// [`RecordParser::line`], and the time of a record that is counted, if the query has a time.
-    pub fn timed_line<'a>(&'a mut self, line: &'a [u8]) -> (Verdict<'a>, i64) {
         self.slow.line(line)
     }
 
@@ -136,17 +132,11 @@ impl RecordParser {
     /// Lines end at `\n`; the last one may lack it, and nothing behind the last `\n` is no line.
     pub fn chunk<K: LineSink>(&mut self, chunk: &[u8], sink: &mut K) -> u64 {
         let RecordParser { fast, slow } = self;
-        let is_timed = slow.query.time().is_some();
-        let mut judge = |line: &[u8], sink: &mut K| {
-            let (verdict, nanos) = slow.line(line);
-            if is_timed && !matches!(verdict, Verdict::Dropped(_)) {
-                sink.at(nanos);
-            }
-            match verdict {
-                Verdict::Counted(key) => sink.counted(key),
-                Verdict::Summed(key, number) => sink.summed(key, number),
-                Verdict::Dropped(reason) => sink.dropped(reason, line),
-            }
+        let mut judge = |line: &[u8], sink: &mut K| match slow.line(line) {
+            Verdict::Counted(key) => sink.counted(key),
+            Verdict::Summed(key, number) => sink.summed(key, number),
+            Verdict::Timed(key, nanos) => sink.timed(key, nanos),
+            Verdict::Dropped(reason) => sink.dropped(reason, line),
         };
         let lines = match fast {
             Some(fast) => fast.chunk(chunk, &mut judge, sink),
@@ -158,11 +148,11 @@ impl RecordParser {
 }
 
 impl SlowParser {
-    fn line<'a>(&'a mut self, line: &'a [u8]) -> (Verdict<'a>, i64) {
+    fn line<'a>(&'a mut self, line: &'a [u8]) -> Verdict<'a> {
         if line.len() > self.line_bytes_max {
-            (Verdict::Dropped(Reason::Oversize), 0)
+            Verdict::Dropped(Reason::Oversize)
         } else if is_blank(line) {
-            (Verdict::Dropped(Reason::Blank), 0)
+            Verdict::Dropped(Reason::Blank)
         } else {
             self.reference.record(&self.query, line, &mut self.key)
         }

@@ -98,7 +98,11 @@ impl Query {
     ///
     /// # Errors
     /// If that is one path too many.
+    ///
+    /// # Panics
+    /// If it has a sum: windows have none.
     pub fn with_time(mut self, path: KeyPath, format: TimeFormat) -> Result<Query, TooManyFields> {
+        assert!(self.sum.is_none(), "a query with a sum and a time");
         let known = self.fields.iter().position(|known| *known == path);
         let field = known.unwrap_or(self.fields.len());
         if known.is_none() {
@@ -155,11 +159,11 @@ impl Query {
         &self,
         value: impl Fn(usize) -> Option<Value<'a>>,
         key: &'a mut Vec<u8>,
-    ) -> (Verdict<'a>, i64) {
-        let missing = (Verdict::Dropped(Reason::Missing), 0);
+    ) -> Verdict<'a> {
+        let missing = Verdict::Dropped(Reason::Missing);
         let holds = |(field, test): &(usize, Test)| test.holds(value(*field));
         if !self.conditions.iter().all(holds) {
-            return (Verdict::Dropped(Reason::Filtered), 0);
+            return Verdict::Dropped(Reason::Filtered);
         }
         let key = match *self.by {
             [by] => match value(by) {
@@ -177,21 +181,19 @@ impl Query {
                 KeyRef::composite(key)
             }
         };
-        let nanos = match &self.time {
-            None => 0,
-            Some((field, format)) => match value(*field) {
+        if let Some((field, format)) = &self.time {
+            return match value(*field) {
                 Some(Value::Scalar(time)) => match format.nanos(time).filter(is_in_reach) {
-                    Some(nanos) => nanos,
-                    None => return missing,
+                    Some(nanos) => Verdict::Timed(key, nanos),
+                    None => missing,
                 },
-                _ => return missing,
-            },
-        };
-        let verdict = match self.sum {
+                _ => missing,
+            };
+        }
+        match self.sum {
             None => Verdict::Counted(key),
             Some(sum) => Verdict::Summed(key, value(sum).and_then(number)),
-        };
-        (verdict, nanos)
+        }
     }
 }
 

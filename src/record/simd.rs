@@ -70,14 +70,14 @@ impl TapeParser {
         *self = TapeParser::new();
     }
 
-    /// Judges a line that is neither oversize nor blank: its verdict, and its time if the query has one. A composite key is put together in `key`.
+    /// Judges a line that is neither oversize nor blank. A composite key is put together in `key`.
     #[inline]
     pub(super) fn record<'a>(
         &'a mut self,
         query: &Query,
         line: &'a [u8],
         key: &'a mut Vec<u8>,
-    ) -> (Verdict<'a>, i64) {
+    ) -> Verdict<'a> {
         if line.len() <= LINE_BYTES_KEPT {
             self.shrink();
         }
@@ -97,10 +97,10 @@ impl TapeParser {
                 tape = tape.reset();
                 match fill_tape_padded(numberless, line.len(), buffers, &mut tape) {
                     Ok(()) => judge(query, &tape.0, line, buffers, key),
-                    Err(_) => (Verdict::Dropped(Reason::Malformed), 0),
+                    Err(_) => Verdict::Dropped(Reason::Malformed),
                 }
             }
-            Err(_) => (Verdict::Dropped(Reason::Malformed), 0),
+            Err(_) => Verdict::Dropped(Reason::Malformed),
         };
         *kept = tape.reset();
         verdict
@@ -115,7 +115,7 @@ fn judge<'a>(
     line: &'a [u8],
     buffers: &Buffers,
     key: &'a mut Vec<u8>,
-) -> (Verdict<'a>, i64) {
+) -> Verdict<'a> {
     let value = |field: usize| {
         let at = follow(query.fields()[field].segments(), nodes)?;
         value_of(at, nodes, line, buffers.structural_indexes())
@@ -332,7 +332,7 @@ mod tests {
         long.iter_mut().skip(2).step_by(2).for_each(|b| *b = b',');
         long[LINE_BYTES_KEPT - 2] = b']';
         let verdict = parser.record(&query, &long, &mut key);
-        assert_eq!(verdict, (Verdict::Dropped(Reason::Missing), 0));
+        assert_eq!(verdict, Verdict::Dropped(Reason::Missing));
         parser.shrink();
         let kept = parser.scratch.capacity()
             + parser.numberless.capacity()

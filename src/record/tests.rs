@@ -19,7 +19,9 @@ fn by(text: &str) -> Query {
 
 fn verdict(path: &str, line: &[u8]) -> Result<Key, Reason> {
     match RecordParser::new(by(path), usize::MAX).line(line) {
-        Verdict::Counted(key) | Verdict::Summed(key, _) => Ok(key.to_key()),
+        Verdict::Counted(key) | Verdict::Summed(key, _) | Verdict::Timed(key, _) => {
+            Ok(key.to_key())
+        }
         Verdict::Dropped(reason) => Err(reason),
     }
 }
