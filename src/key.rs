@@ -171,7 +171,10 @@ impl<'a> KeyRef<'a> {
             KeyKind::Null => "null".into(),
             KeyKind::False => "false".into(),
             KeyKind::True => "true".into(),
-            KeyKind::Number | KeyKind::String => String::from_utf8_lossy(self.bytes),
+            KeyKind::Number | KeyKind::String => match std::str::from_utf8(self.bytes) {
+                Ok(text) => text.into(),
+                Err(_) => String::from_utf8_lossy(self.bytes),
+            },
             KeyKind::Composite => format!("{self:?}").into(),
         }
     }

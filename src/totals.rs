@@ -11,7 +11,7 @@ use std::collections::BinaryHeap;
 
 use crate::counts::{ClosedCounts, KeyPlace, OTHER, Segments, Zeros};
 use crate::decimal::Decimal;
-use crate::key::KeyRef;
+use crate::key::{KeyKind, KeyRef};
 use crate::sink::{Hidden, Row, RowSums};
 use crate::state::ShardChange;
 use crate::window::Sums;
@@ -368,11 +368,69 @@ impl<'a> TopRows<'a> {
     fn finish(self) -> (Vec<Row<'a>>, Hidden) {
         let mut rows = self.all;
         rows.extend(self.heap);
-        rows.sort_unstable();
+        // Sorted are short stand-ins: a million rows are compared twenty times each, and nearly every
+        // look at a key's own bytes misses the cache.
+        let mut order: Vec<StandIn> = (0..).zip(&rows).map(StandIn::new).collect();
+        order.sort_unstable_by(|a, b| {
+            a.cmp(b)
+                .then_with(|| rows[a.row as usize].cmp(&rows[b.row as usize]))
+        });
+        let from: Vec<u32> = order.into_iter().map(|stand_in| stand_in.row).collect();
+        permute(&mut rows, from);
         (
             rows.into_iter().map(|ranked| ranked.0).collect(),
             self.hidden,
         )
+    }
+}
+
+/// Puts at each place what stood at the place `from` names for it; each is named once.
+fn permute<T>(items: &mut [T], mut from: Vec<u32>) {
+    for start in 0..items.len() {
+        // Round the circle that leads back to here; what has its place is its own source.
+        let mut at = start;
+        loop {
+            let source = std::mem::replace(&mut from[at], at as u32) as usize;
+            if source == start {
+                break;
+            }
+            items.swap(at, source);
+            at = source;
+        }
+    }
+}
+
+/// What a row is sorted by as long as that tells rows apart.
+struct StandIn {
+    count: u64,
+    /// The key's first bytes, zeros behind them; nothing for a composite key, which is sorted by its
+    /// parts.
+    prefix: [u64; 2],
+    kind: KeyKind,
+    /// Which of the rows it stands for.
+    row: u32,
+}
+
+impl StandIn {
+    fn new((row, Ranked(Row { key, count, .. })): (u32, &Ranked<'_>)) -> StandIn {
+        let mut prefix = [0; 16];
+        if key.kind != KeyKind::Composite {
+            let len = key.bytes.len().min(prefix.len());
+            prefix[..len].copy_from_slice(&key.bytes[..len]);
+        }
+        let [high, low] = [0, 8].map(|at| prefix[at..].first_chunk().copied().unwrap_or_default());
+        StandIn {
+            count: *count,
+            prefix: [high, low].map(u64::from_be_bytes),
+            kind: key.kind,
+            row,
+        }
+    }
+
+    /// Equal where only the rows themselves can tell.
+    fn cmp(&self, other: &StandIn) -> Ordering {
+        let rank = |it: &StandIn| (Reverse(it.count), it.kind, it.prefix);
+        rank(self).cmp(&rank(other))
     }
 }
 

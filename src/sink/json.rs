@@ -13,12 +13,15 @@ use std::io::{self, Write};
 use crate::decimal::Decimal;
 use crate::key::{KeyKind, KeyRef};
 use crate::ledger::Ledger;
+use crate::prefetch::prefetch;
 use crate::source::{Lag, Next, Part, PartOffset, SourceOffsets};
 use crate::window::Trend;
 
 use super::pieces::Pieces;
 use super::text::is_plain;
-use super::{BatchReport, Hidden, Latency, Percentiles, RowSums, Sink, TotalsReport, WindowReport};
+use super::{
+    BatchReport, Hidden, Latency, Percentiles, Row, RowSums, Sink, TotalsReport, WindowReport,
+};
 
 /// Writes one JSON object per line.
 #[derive(Debug)]
@@ -191,7 +194,7 @@ impl<W: Write> Sink for JsonSink<W> {
         self.ledger(&report.ledger);
         self.out.push_str(",\"counts\":[");
         let mut separator = "{\"key\":";
-        for row in report.counts.shown {
+        for row in ahead(report.counts.shown) {
             self.out.push_str(separator);
             push_key(row.key, &mut self.out.buffer);
             self.out.push_str(",\"count\":");
@@ -228,7 +231,7 @@ impl<W: Write> Sink for JsonSink<W> {
         }
         self.out.push_str("\"counts\":[");
         let mut separator = "{\"key\":";
-        for row in report.counts.shown {
+        for row in ahead(report.counts.shown) {
             self.out.push_str(separator);
             push_key(row.key, &mut self.out.buffer);
             self.out.push_str(",\"count\":");
@@ -249,7 +252,7 @@ impl<W: Write> Sink for JsonSink<W> {
         self.ledger(&report.ledger);
         self.out.push_str(",\"counts\":[");
         let mut separator = "{\"key\":";
-        for row in report.totals.shown {
+        for row in ahead(report.totals.shown) {
             self.out.push_str(separator);
             push_key(row.key, &mut self.out.buffer);
             self.out.push_str(",\"total\":");
@@ -264,6 +267,18 @@ impl<W: Write> Sink for JsonSink<W> {
         self.out.push_str("]");
         self.tail(report.totals.hidden, report.latency.as_ref(), report.lag)
     }
+}
+
+/// The rows, in order. A key's bytes are fetched while the rows before it are written: in the order of the
+/// counts they lie all over the memory.
+fn ahead<'a>(rows: &'a [Row<'a>]) -> impl Iterator<Item = &'a Row<'a>> {
+    const ROWS: usize = 16;
+    rows.iter().enumerate().map(move |(i, row)| {
+        if let Some(later) = rows.get(i + ROWS) {
+            prefetch(later.key.bytes, 0);
+        }
+        row
+    })
 }
 
 /// Appends `key` as the JSON value it was read from, escapes apart.
