@@ -14,6 +14,9 @@
 //! parked lines are at the most `tail_bytes_max` long. Every byte is copied a bounded number of
 //! times for each read of its stream, and nothing is looked at twice.
 
+#[doc(hidden)]
+pub mod check;
+
 use crate::chunk::{Chunk, Pool};
 use crate::framing::{Framer, Tail};
 

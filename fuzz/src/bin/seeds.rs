@@ -6,6 +6,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use fastrand::Rng;
+use tallyline::framers::check;
 use tallyline::framing::check::HEAD_BYTES;
 use tallyline::record::samples::{PATHS, corner_cases, mutate, queries, record};
 
@@ -13,6 +14,7 @@ fn main() -> io::Result<()> {
     write("record", record_seeds())?;
     write("lane", lane_seeds())?;
     write("stream", stream_seeds())?;
+    write("streams", streams_seeds())?;
     write("path", path_seeds())?;
     write("config", config_seeds())
 }
@@ -51,6 +53,24 @@ fn lane_seeds() -> Vec<Vec<u8>> {
         chunk
     };
     (0..500).map(chunk).collect()
+}
+
+/// Steps of several streams: short lines, long ones, ends.
+fn streams_seeds() -> Vec<Vec<u8>> {
+    let mut rng = Rng::with_seed(4);
+    let mut seed = |_| {
+        let mut input: Vec<u8> = (0..check::HEAD_BYTES).map(|_| rng.u8(..)).collect();
+        for _ in 0..rng.usize(1..60) {
+            let what = rng.u8(..);
+            input.extend([rng.u8(..), what]);
+            let bytes = if what < 220 { what } else { 0 };
+            input.extend(
+                (0..bytes).map(|_| *rng.choice(b"xxxxxxxx\n\xEF\xBB\xBF").unwrap_or(&b'x')),
+            );
+        }
+        input
+    };
+    (0..300).map(&mut seed).collect()
 }
 
 /// Streams of a few lines of every kind, behind random heads and the byte that picks a query.
