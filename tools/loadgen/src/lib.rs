@@ -31,9 +31,9 @@ pub use generator::Generator;
 pub use latency::Latency;
 pub use schedule::{Limit, Plan};
 pub use sender::{End, Sent};
-#[cfg(unix)]
-pub use server::push_unix;
 pub use server::{Server, push, write};
+#[cfg(unix)]
+pub use server::{push_unix, serve_unix};
 pub use sink::{Received, sink};
 pub use spec::{KEYS_MAX, Shape, Spec, SpecError, ZIPF_MAX};
 #[cfg(feature = "kafka")]

@@ -6,7 +6,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 #[cfg(unix)]
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -62,18 +62,18 @@ pub(crate) trait Outlet {
 }
 
 /// Clients of a listener, served in turn, a block each. One that leaves is replaced by the next that connects.
-pub(crate) struct Clients {
-    listener: TcpListener,
-    slots: Vec<Option<TcpStream>>,
+pub(crate) struct Clients<L: Listener> {
+    listener: L,
+    slots: Vec<Option<L::Stream>>,
     /// The slot whose turn it is, `< slots.len()`.
     turn: usize,
     /// Clients accepted so far.
     pub(crate) accepted: u64,
 }
 
-impl Clients {
-    pub(crate) fn new(listener: TcpListener, slots: usize) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
+impl<L: Listener> Clients<L> {
+    pub(crate) fn new(listener: L, slots: usize) -> io::Result<Self> {
+        listener.never_wait()?;
         Ok(Clients {
             listener,
             slots: (0..slots).map(|_| None).collect(),
@@ -83,12 +83,11 @@ impl Clients {
     }
 }
 
-impl Outlet for Clients {
+impl<L: Listener> Outlet for Clients<L> {
     fn ready(&mut self, halt: &Halt<'_>) -> io::Result<bool> {
         while let Some(slot) = self.slots.iter().position(Option::is_none) {
-            match self.listener.accept() {
-                Ok((stream, _)) => {
-                    stream.set_nonblocking(false)?;
+            match self.listener.next() {
+                Ok(stream) => {
                     stream.prepare()?;
                     self.slots[slot] = Some(stream);
                     self.accepted += 1;
@@ -127,6 +126,44 @@ impl Outlet for Clients {
     fn finish(&mut self) -> io::Result<()> {
         self.slots.iter().flatten().for_each(Stream::close);
         Ok(())
+    }
+}
+
+/// Where clients connect.
+pub(crate) trait Listener {
+    type Stream: Stream;
+    /// Lets [`next`](Listener::next) say that nobody is there rather than wait for somebody.
+    fn never_wait(&self) -> io::Result<()>;
+    /// The next client.
+    fn next(&self) -> io::Result<Self::Stream>;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    fn never_wait(&self) -> io::Result<()> {
+        self.set_nonblocking(true)
+    }
+
+    fn next(&self) -> io::Result<TcpStream> {
+        let (stream, _) = self.accept()?;
+        stream.set_nonblocking(false)?;
+        Ok(stream)
+    }
+}
+
+#[cfg(unix)]
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    fn never_wait(&self) -> io::Result<()> {
+        self.set_nonblocking(true)
+    }
+
+    fn next(&self) -> io::Result<UnixStream> {
+        let (stream, _) = self.accept()?;
+        stream.set_nonblocking(false)?;
+        Ok(stream)
     }
 }
 

@@ -94,6 +94,29 @@ impl Server {
     }
 }
 
+/// As a [`Server`], to clients of the Unix socket `listener`, as many as `connections`.
+///
+/// # Errors
+///
+/// As [`Server::run`]; `InvalidInput` when the spec is out of its ranges.
+///
+/// # Panics
+///
+/// When `connections` is 0.
+#[cfg(unix)]
+pub fn serve_unix(
+    listener: std::os::unix::net::UnixListener,
+    connections: usize,
+    spec: &Spec,
+    plan: &Plan,
+    stop: &AtomicBool,
+) -> io::Result<Sent> {
+    assert!(connections > 0, "a server without clients sends nothing");
+    let generator = generator(spec)?;
+    let mut clients = Clients::new(listener, connections)?;
+    send(generator, plan, &mut clients, stop)
+}
+
 /// Connects to `addr` and sends until the plan is fulfilled, `stop` is set or the peer closes
 /// ([`End::PeerClosed`](crate::End::PeerClosed)).
 ///

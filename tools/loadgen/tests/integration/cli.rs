@@ -183,6 +183,53 @@ fn serve_says_where_it_listens_and_sink_reads_it() {
     assert!(server.wait().expect("ends").success());
 }
 
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_gives_the_stream_and_a_dead_one_is_replaced() {
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    let url = format!("unix://{}", path.display());
+    let mut child = loadgen(&["serve", &url, "--count", "5000"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let mut stderr = BufReader::new(child.stderr.take().expect("is piped"));
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    assert_eq!(line, format!("listening on {url}\n"));
+    let mut received = Vec::new();
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.read_to_end(&mut received).unwrap();
+    assert_eq!(received, stream(&Spec::default(), 5000));
+    assert!(child.wait().expect("ends").success());
+    assert!(!path.exists());
+}
+
+#[test]
+fn files_are_compressed_as_their_names_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = |name: &str| {
+        let path = folder.path().join(name);
+        let output = output(&["write", path.to_str().unwrap(), "--count", "5000"]);
+        assert!(output.status.success(), "{output:?}");
+        std::fs::read(path).unwrap()
+    };
+    let expected = stream(&Spec::default(), 5000);
+    assert_eq!(written("orders.jsonl"), expected);
+    let mut gunzipped = Vec::new();
+    flate2::read::GzDecoder::new(&written("orders.jsonl.gz")[..])
+        .read_to_end(&mut gunzipped)
+        .unwrap();
+    assert_eq!(gunzipped, expected);
+    assert_eq!(
+        zstd::decode_all(&written("orders.jsonl.zst")[..]).unwrap(),
+        expected
+    );
+}
+
 #[test]
 fn a_push_whose_peer_leaves_says_so_and_fails() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("binds");

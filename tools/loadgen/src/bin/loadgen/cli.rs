@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use loadgen::{Limit, Plan, Shape, Spec};
 
 use crate::Failure;
-use crate::values::{self, Addr, Rate, Target};
+use crate::values::{self, Addr, Place, Rate, Target};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,8 +23,8 @@ Examples:
       a million records a second for 30 s, 1,000 keys of very different frequency, and how late they were
   loadgen push kafka://localhost:9092/orders --count 1M --expect answer.json
       a million messages, dealt to the topic's partitions in turn
-  loadgen write orders.jsonl --count 10M --shape wide
-      a file
+  loadgen write orders.jsonl.zst --count 10M --shape wide
+      a file, compressed as its name says
   loadgen sink tcp://localhost:9998
       read and throw away what a server sends: what the machine allows
 
@@ -45,9 +45,9 @@ pub(crate) enum Command {
     ///
     /// Prints `listening on ADDR:PORT` to standard error. A client that leaves is replaced by the next that connects.
     Serve {
-        /// ADDR:PORT to listen at, or a port alone for loopback; port 0 takes a free one
-        #[arg(value_parser = values::listen_addr)]
-        addr: Addr,
+        /// ADDR:PORT to listen at, or a port alone for loopback; port 0 takes a free one; or unix://PATH
+        #[arg(value_parser = values::place, value_name = "ADDR")]
+        place: Place,
         /// Wait for N clients, then deal the records to them in turn, by blocks of whole lines
         #[arg(long, value_name = "N", default_value = "1")]
         connections: NonZeroUsize,
@@ -64,7 +64,7 @@ pub(crate) enum Command {
     },
     /// Write to a file
     Write {
-        /// The file, or - for standard output
+        /// The file, or - for standard output; .gz and .zst are compressed
         file: PathBuf,
         #[command(flatten)]
         load: Load,

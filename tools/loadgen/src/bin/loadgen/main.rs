@@ -9,14 +9,26 @@
 mod cli;
 mod values;
 
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io::{self, Write};
+#[cfg(unix)]
+use std::os::unix::{
+    fs::FileTypeExt,
+    net::{UnixListener, UnixStream},
+};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use cli::{Cli, Command, Load};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use loadgen::{End, Plan, Received, Sent, Server, Spec};
-use values::Target;
+use values::{Place, Target};
+
+/// What `zstd` itself takes unless told otherwise.
+const ZSTD_LEVEL: i32 = 3;
 
 /// What went wrong, as the line to print.
 enum Failure {
@@ -38,16 +50,32 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve {
-            addr,
+            place,
             connections,
             load,
         } => {
             let (spec, plan, answer) = prepare(&load)?;
-            let server = Server::bind(&*addr.0, &spec, plan)
-                .map_err(running(format!("cannot listen at {}", addr.0)))?
-                .connections(connections.get());
-            say(&format!("listening on {}", server.local_addr()));
-            finish(server.run().map_err(running("cannot send".into()))?, answer)
+            let sent = match place {
+                Place::Tcp(addr) => {
+                    let server = Server::bind(&*addr.0, &spec, plan)
+                        .map_err(running(format!("cannot listen at {}", addr.0)))?
+                        .connections(connections.get());
+                    say(&format!("listening on {}", server.local_addr()));
+                    server.run()
+                }
+                #[cfg(unix)]
+                Place::Unix(path) => {
+                    let listener = listen_at(&path)
+                        .map_err(running(format!("cannot listen at unix://{path}")))?;
+                    say(&format!("listening on unix://{path}"));
+                    let sent =
+                        loadgen::serve_unix(listener, connections.get(), &spec, &plan, &never());
+                    // It was ours; who has removed it already did the same.
+                    fs::remove_file(&path).ok();
+                    sent
+                }
+            };
+            finish(sent.map_err(running("cannot send".into()))?, answer)
         }
         Command::Push { to, load } => {
             let (spec, plan, answer) = prepare(&load)?;
@@ -70,7 +98,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
                     duplicate_stdout().map_err(running("cannot open standard output".into()))?;
                 loadgen::write(out, &spec, &plan, &never())
             } else {
-                File::create(&file).and_then(|out| loadgen::write(out, &spec, &plan, &never()))
+                write_file(&file, &spec, &plan)
             };
             finish(sent.map_err(failed)?, answer)
         }
@@ -91,6 +119,37 @@ fn push(to: &Target, spec: &Spec, plan: &Plan) -> io::Result<Sent> {
         Target::Kafka { brokers, topic } => {
             loadgen::push_kafka(brokers, topic, spec, plan, &never())
         }
+    }
+}
+
+/// A listener at a path; the socket that a dead one has left there is replaced.
+#[cfg(unix)]
+fn listen_at(path: &str) -> io::Result<UnixListener> {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    let is_dead = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if is_socket && UnixStream::connect(path).is_err_and(is_dead) {
+        fs::remove_file(path)?;
+    }
+    UnixListener::bind(path)
+}
+
+/// Writes a file, compressed as its name says.
+fn write_file(path: &Path, spec: &Spec, plan: &Plan) -> io::Result<Sent> {
+    let file = File::create(path)?;
+    match path.extension().and_then(OsStr::to_str) {
+        Some("gz") => {
+            let mut out = GzEncoder::new(file, Compression::fast());
+            let sent = loadgen::write(&mut out, spec, plan, &never())?;
+            out.finish()?;
+            Ok(sent)
+        }
+        Some("zst") => {
+            let mut out = zstd::Encoder::new(file, ZSTD_LEVEL)?;
+            let sent = loadgen::write(&mut out, spec, plan, &never())?;
+            out.finish()?;
+            Ok(sent)
+        }
+        _ => loadgen::write(file, spec, plan, &never()),
     }
 }
 

@@ -122,14 +122,29 @@ fn kafka(_: &str) -> Result<Target, String> {
     Err("this build leaves Kafka out; build it with --features kafka".to_owned())
 }
 
-/// `ADDR:PORT`, or a port alone for loopback.
-pub(crate) fn listen_addr(text: &str) -> Result<Addr, String> {
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Tcp(Addr),
+    #[cfg(unix)]
+    Unix(String),
+}
+
+/// `ADDR:PORT`, a port alone for loopback, or `unix://PATH`.
+pub(crate) fn place(text: &str) -> Result<Place, String> {
+    #[cfg(unix)]
+    if let Some(path) = text.strip_prefix("unix://").filter(|path| !path.is_empty()) {
+        return Ok(Place::Unix(path.to_owned()));
+    }
     if text.parse::<u16>().is_ok() {
-        return Ok(Addr(format!("127.0.0.1:{text}")));
+        return Ok(Place::Tcp(Addr(format!("127.0.0.1:{text}"))));
     }
     match has_port(text) {
-        true => Ok(Addr(text.to_owned())),
-        false => Err("give ADDR:PORT, such as 127.0.0.1:9998 (port 0 takes a free one)".to_owned()),
+        true => Ok(Place::Tcp(Addr(text.to_owned()))),
+        false => Err(
+            "give ADDR:PORT, such as 127.0.0.1:9998 (port 0 takes a free one), or unix://PATH"
+                .to_owned(),
+        ),
     }
 }
 
@@ -176,8 +191,8 @@ mod tests {
             url("tcp://localhost:9998"),
             Ok(Addr("localhost:9998".into()))
         );
-        assert_eq!(listen_addr("9998"), Ok(Addr("127.0.0.1:9998".into())));
-        assert_eq!(listen_addr("[::1]:0"), Ok(Addr("[::1]:0".into())));
+        assert_eq!(place("9998"), Ok(Place::Tcp(Addr("127.0.0.1:9998".into()))));
+        assert_eq!(place("[::1]:0"), Ok(Place::Tcp(Addr("[::1]:0".into()))));
         for text in [
             "localhost:9998",
             "tcp://localhost",
@@ -187,7 +202,7 @@ mod tests {
         ] {
             assert!(url(text).is_err(), "{text}");
         }
-        assert!(listen_addr("localhost").is_err());
+        assert!(place("localhost").is_err());
     }
 
     #[cfg(unix)]
@@ -196,5 +211,7 @@ mod tests {
         assert_eq!(target("unix://a.sock"), Ok(Target::Unix("a.sock".into())));
         assert_eq!(target("tcp://h:1"), Ok(Target::Tcp(Addr("h:1".into()))));
         assert!(target("unix://").is_err());
+        assert_eq!(place("unix://a.sock"), Ok(Place::Unix("a.sock".into())));
+        assert!(place("unix://").is_err());
     }
 }
