@@ -19,7 +19,7 @@ use crate::sink::SinkOptions;
 use crate::sink::text::grouped;
 use crate::source::{
     Address, Client, ClientOptions, FileSource, Files, Folder, Follow, KnownFiles, Listener,
-    OnReplaced, Source, files_named, is_followable,
+    OnReplaced, Source, files_named, is_followable, takes_in,
 };
 use crate::state::{Meaning, Saved, SavedPart};
 use crate::window::{self, SLOTS_MAX, WindowSettings};
@@ -383,24 +383,36 @@ fn open_stream(
     }
 }
 
-/// Refuses a reject file that is the source itself: what is appended to it would be read, and rejected,
-/// again and again.
+/// Refuses a reject file that a source reads, or would if it were there: what is appended to it would be read, and
+/// rejected, again and again.
 ///
 /// # Errors
-/// If it is.
-pub fn check_reject_file(reject: &RejectOptions, source: &str) -> Result<(), Error> {
+/// If it is one.
+pub fn check_reject_file(
+    reject: &RejectOptions,
+    source: &str,
+    stream: &StreamArgs,
+) -> Result<(), Error> {
     let identity = |path: &Path| {
         let metadata = std::fs::metadata(path).ok()?;
         metadata.is_file().then(|| (metadata.dev(), metadata.ino()))
     };
     let of_source = identity(Path::new(source));
-    if of_source.is_none() || of_source != identity(&reject.path) {
+    let remedy = if of_source.is_some() && of_source == identity(&reject.path) {
+        "that is the source itself; name another file".to_owned()
+    } else if is_path(source)
+        && [&reject.path, &reject.older()]
+            .iter()
+            .any(|path| takes_in(source, stream.pattern.as_deref(), path))
+    {
+        format!("the source {source} takes it in; name a file elsewhere")
+    } else {
         return Ok(());
-    }
+    };
     Err(Error::Setting {
         name: "reject-file",
         value: reject.path.display().to_string(),
-        remedy: "that is the source itself; name another file".to_owned(),
+        remedy,
     })
 }
 

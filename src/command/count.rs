@@ -26,7 +26,7 @@ pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
     let sources = config::open_sources(&args.sources, &args.stream, Whole::Yes, resume.as_ref())?;
     if let Some(reject) = &settings.reject {
         for source in &args.sources {
-            config::check_reject_file(reject, source)?;
+            config::check_reject_file(reject, source, &args.stream)?;
         }
     }
     let sink = args.output.output.sink(

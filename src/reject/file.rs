@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use memchr::{memchr, memrchr};
 
@@ -85,7 +85,7 @@ impl RejectFile {
 
     /// Puts the file aside in the place of the one before, and begins a new one.
     fn rotate(&mut self) -> io::Result<()> {
-        fs::rename(&self.options.path, old(&self.options.path))?;
+        fs::rename(&self.options.path, self.options.older())?;
         self.file = File::options()
             .append(true)
             .create(true)
@@ -93,11 +93,4 @@ impl RejectFile {
         self.bytes = 0;
         Ok(())
     }
-}
-
-/// `bad.jsonl.1`
-fn old(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".1");
-    name.into()
 }

@@ -41,6 +41,15 @@ pub struct RejectOptions {
     pub bytes_max: u64,
 }
 
+impl RejectOptions {
+    /// What the file is called when it has been put aside.
+    pub fn older(&self) -> PathBuf {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(".1");
+        name.into()
+    }
+}
+
 /// Blocks of a parser, beside the one it fills.
 pub(crate) const BLOCKS_MAX: usize = 2;
 

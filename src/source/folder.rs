@@ -28,7 +28,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, reason};
 use crate::source::identity::{Head, Inode};
 use crate::source::kept::touched;
-use crate::source::paths::AS_A_SHELL;
+use crate::source::paths::is_wanted;
 use crate::source::watch::{Change, Watch};
 use crate::source::{
     FileOffset, FileSource, FileStage, KnownFiles, Read, Readiness, Source, archive, failed,
@@ -177,11 +177,7 @@ impl Folder {
     }
 
     fn is_wanted(&self, name: &OsStr) -> bool {
-        let text = name.to_string_lossy();
-        let is_temporary =
-            text.starts_with(['.', '_']) || text.ends_with(".tmp") || text.ends_with("._COPYING_");
-        let pattern = self.pattern.as_ref();
-        !is_temporary && pattern.is_none_or(|pattern| pattern.matches_with(&text, AS_A_SHELL))
+        is_wanted(name, self.pattern.as_ref())
     }
 
     /// Takes note of what the kernel tells.

@@ -7,6 +7,7 @@
 //!
 //! Everything named is looked at before anything is read, so that a wrong path ends the run at once.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -62,6 +63,42 @@ pub fn is_followable(name: &str) -> Result<bool, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(failed(name, "open", &error)),
     }
+}
+
+/// Whether `name` stands for the file at `path`, or would if it were there: it matches the glob, or is in the folder
+/// `name` and, if one is given, its own name matches `pattern`.
+pub fn takes_in(name: &str, pattern: Option<&str>, path: &Path) -> bool {
+    if name.ends_with('/') {
+        let pattern = pattern.and_then(|pattern| glob::Pattern::new(pattern).ok());
+        let own = path.file_name().unwrap_or_default();
+        return is_in_folder(name, path) && is_wanted(own, pattern.as_ref());
+    }
+    let absolute = |path: &Path| std::path::absolute(path).ok();
+    let (Some(name), Some(path)) = (absolute(Path::new(name)), absolute(path)) else {
+        return false;
+    };
+    let glob = name.to_str().filter(|name| is_glob(name));
+    let glob = glob.and_then(|name| glob::Pattern::new(name).ok());
+    glob.map_or(name == path, |glob| {
+        glob.matches_path_with(&path, AS_A_SHELL)
+    })
+}
+
+/// Whether a file in a folder is one of those that are read there.
+pub(super) fn is_wanted(name: &OsStr, pattern: Option<&glob::Pattern>) -> bool {
+    let text = name.to_string_lossy();
+    let is_temporary =
+        text.starts_with(['.', '_']) || text.ends_with(".tmp") || text.ends_with("._COPYING_");
+    !is_temporary && pattern.is_none_or(|pattern| pattern.matches_with(&text, AS_A_SHELL))
+}
+
+fn is_in_folder(folder: &str, path: &Path) -> bool {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    let (folder, parent) = (fs::canonicalize(folder), fs::canonicalize(parent));
+    matches!((folder, parent), (Ok(folder), Ok(parent)) if folder == parent)
 }
 
 /// Whether a name that is no file can be a glob.
@@ -123,6 +160,30 @@ mod tests {
         );
         // A file of that very name comes before the glob, which would match `x.log`.
         assert_eq!(names(&at("[x].log")), ["[x].log"]);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_yet_is_taken_in_by_what_would_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir(root.join("in")).unwrap();
+        let takes = |name: &str, pattern: Option<&str>, path: &str| {
+            takes_in(
+                &format!("{}/{name}", root.display()),
+                pattern,
+                &root.join(path),
+            )
+        };
+        assert!(takes("*.jsonl", None, "bad.jsonl"));
+        assert!(takes("**/*.jsonl", None, "in/bad.jsonl"));
+        assert!(!takes("*.jsonl", None, "in/bad.jsonl") && !takes("*.jsonl", None, "bad.txt"));
+        assert!(takes("a.jsonl", None, "a.jsonl") && !takes("a.jsonl", None, "b.jsonl"));
+        assert!(takes("in/", None, "in/bad.jsonl") && takes("in/", None, "in/../in/bad"));
+        assert!(!takes("in/", None, "bad.jsonl") && !takes("in/", None, "in/_bad.jsonl"));
+        assert!(!takes("in/", Some("*.gz"), "in/bad.jsonl"));
+        // Where we are, by a name without a folder.
+        assert!(takes_in("*.jsonl", None, Path::new("bad.jsonl")));
+        assert!(takes_in("./", None, Path::new("bad.jsonl")));
     }
 
     #[test]

@@ -182,6 +182,37 @@ fn a_full_disk_ends_the_rejecting_and_not_the_counting() {
 }
 
 #[test]
+fn a_reject_file_that_a_glob_or_a_folder_takes_in_is_a_usage_error() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(path_in(&folder, "orders.jsonl"), "{}\n").unwrap();
+    let (glob, here) = (path_in(&folder, "*.jsonl"), path_in(&folder, ""));
+    let bad = path_in(&folder, "bad.jsonl");
+    for (source, reject) in [
+        (&glob, &bad),
+        (&here, &bad),
+        (&here, &path_in(&folder, "bad")),
+    ] {
+        let args = ["count", source, "--by", "status", "--reject-file", reject];
+        let output = tallyline(&args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let expected = format!(
+            "tallyline: --reject-file '{reject}': the source {source} takes it in; name a file elsewhere\n"
+        );
+        assert_eq!(stderr(&output), expected);
+    }
+    let args = [
+        "count",
+        &glob,
+        "--by",
+        "status",
+        "-q",
+        "--reject-file",
+        &path_in(&folder, "bad.txt"),
+    ];
+    assert!(tallyline(&args).status().unwrap().success());
+}
+
+#[test]
 fn a_reject_file_that_cannot_be_used_is_a_usage_error() {
     let folder = tempfile::tempdir().unwrap();
     let source = path_in(&folder, "orders.jsonl");
