@@ -25,7 +25,8 @@ pub use complaint::one_line;
 pub(crate) use complaint::{remedy, shown};
 pub use state::{ExportArgs, ExportFormat, MergeArgs, StateCommand, StateFileArgs, VerifyArgs};
 use values::{
-    condition, duration, interval, key_path, number, partition, size, tolerance, top, window,
+    condition, duration, interval, key_path, number, partition, region, size, tolerance, top, url,
+    window,
 };
 
 /// The command line.
@@ -65,7 +66,7 @@ pub enum Command {
     Count(Box<CountArgs>),
     /// Show the first raw lines of every batch, and how many came.
     #[command(after_long_help = TAP_EXAMPLES)]
-    Tap(TapArgs),
+    Tap(Box<TapArgs>),
     /// Check a file of settings, or show an example of one.
     #[command(subcommand, arg_required_else_help = true)]
     Config(ConfigCommand),
@@ -88,6 +89,7 @@ Sources:
   unix://PATH             as tcp://, over a Unix socket
   unix-listen://PATH      as tcp-listen://, over a Unix socket
   kafka://BROKERS/TOPIC   a topic's messages, each of one or more lines (feature kafka)
+  kinesis://STREAM        a stream's records, each of one or more lines (feature kinesis)
   -                       standard input
   FILE                    read to its end; several are read one after another; gzip and zstd are
                           told by their contents; with --follow, read on as it grows and is rotated
@@ -120,6 +122,7 @@ Examples:
   tallyline count kafka://localhost:9092/orders --by status --from 2026-11-22T15:00:00Z --until-end
   tallyline count tcp://localhost:9998 --by status --window 1m --window 1h/1m
   tallyline count tcp://localhost:9998 --by title --every 10s --window 1h/10m --trending 10
+  tallyline count kinesis://orders --by status --region eu-central-1 --from latest
   tallyline count --follow app.jsonl --by level --state app.db   killed and started again, exact
   tallyline count orders.jsonl --by status --by customer.address.country
   tallyline count orders.jsonl --by customer.id --where status=PLACED --sum total --top 10
@@ -341,15 +344,15 @@ pub struct StreamArgs {
     pub kept: KeptArgs,
 }
 
-/// Where a source that keeps its records (Kafka) is begun and ended, and how it is reached.
+/// Where a source that keeps its records (Kafka, Kinesis) is begun and ended, and how it is reached.
 #[derive(Args, Clone, Debug)]
 pub struct KeptArgs {
-    /// Kafka: where to begin: earliest, latest, or a time such as 2026-11-22T15:47:35Z; in a group,
-    /// in partitions of which it has no offset. [default: earliest]
+    /// Kafka, Kinesis: where to begin: earliest, latest, or a time such as 2026-11-22T15:47:35Z; in a
+    /// group, in partitions of which it has no offset. [default: earliest]
     #[arg(long, value_name = "WHERE", value_parser = StartAt::parse)]
     pub from: Option<StartAt>,
 
-    /// Kafka: end at the ends as they are at the start, instead of going on for ever.
+    /// Kafka, Kinesis: end at the ends as they are at the start, instead of going on for ever.
     #[arg(long)]
     pub until_end: bool,
 
@@ -367,22 +370,36 @@ pub struct KeptArgs {
     /// line, where secrets belong; repeatable.
     #[arg(long = "property", short = 'X', value_name = "NAME=VALUE")]
     pub properties: Vec<String>,
+
+    /// Kinesis: the region. [default: what AWS_REGION or the profile says]
+    #[arg(long, value_name = "NAME", value_parser = region)]
+    pub region: Option<String>,
+
+    /// Kinesis: where it answers, if not where the region's does, such as http://127.0.0.1:4566.
+    #[arg(long, value_name = "URL", value_parser = url)]
+    pub endpoint_url: Option<String>,
 }
 
 impl KeptArgs {
-    /// The first of these flags that was given.
-    pub fn given(&self) -> Option<&'static str> {
-        let flags = [
-            (self.from.is_some(), "--from"),
-            (self.until_end, "--until-end"),
-            (self.group.is_some(), "--group"),
-            (!self.partitions.is_empty(), "--partitions"),
-            (!self.properties.is_empty(), "-X"),
+    /// The first of these flags that was given and is for none of these schemes; and the schemes it is for.
+    pub fn given_for_none_of(
+        &self,
+        schemes: &[&str],
+    ) -> Option<(&'static str, &'static [&'static str])> {
+        let flags: [(bool, &str, &[&str]); 7] = [
+            (self.from.is_some(), "--from", &["kafka", "kinesis"]),
+            (self.until_end, "--until-end", &["kafka", "kinesis"]),
+            (self.group.is_some(), "--group", &["kafka"]),
+            (!self.partitions.is_empty(), "--partitions", &["kafka"]),
+            (!self.properties.is_empty(), "-X", &["kafka"]),
+            (self.region.is_some(), "--region", &["kinesis"]),
+            (self.endpoint_url.is_some(), "--endpoint-url", &["kinesis"]),
         ];
+        let is_for = |wanted: &[&str]| wanted.iter().any(|scheme| schemes.contains(scheme));
         flags
             .iter()
-            .find(|(is_given, _)| *is_given)
-            .map(|&(_, flag)| flag)
+            .find(|(is_given, _, wanted)| *is_given && !is_for(wanted))
+            .map(|&(_, flag, wanted)| (flag, wanted))
     }
 }
 

@@ -328,11 +328,13 @@ pub fn open_sources(
 
 /// Whether flags for Kafka, files and folders find any.
 fn check_flags(names: &[String], stream: &StreamArgs) -> Result<(), Error> {
-    if let Some(flag) = stream.kept.given()
-        && names.iter().all(|name| !name.starts_with("kafka://"))
-    {
+    let schemes = names.iter().filter_map(|name| name.split_once("://"));
+    let schemes: Vec<&str> = schemes.map(|(scheme, _)| scheme).collect();
+    if let Some((flag, wanted)) = stream.kept.given_for_none_of(&schemes) {
+        let wanted: Vec<String> = wanted.iter().map(|scheme| format!("{scheme}://")).collect();
         return Err(Error::Usage(format!(
-            "{flag}: among the sources there is no kafka://BROKERS/TOPIC; name one, or leave it out"
+            "{flag}: among the sources there is no {}; name one, or leave it out",
+            wanted.join(" or ")
         )));
     }
     let has_file = names.iter().any(|name| is_path(name) && !is_folder(name));
@@ -370,10 +372,11 @@ fn open_stream(
         Some(("tcp-listen", address)) => listen(name, &Address::tcp_listen(name, address)?, stream),
         Some(("unix-listen", path)) => listen(name, &Address::unix(name, path)?, stream),
         Some(("kafka", address)) => kafka(name, address, stream, whole, resume),
+        Some(("kinesis", address)) => kinesis(name, address, stream, resume),
         Some(("tls", address)) => tls::connect(name, address, stream),
         Some(("tls-listen", address)) => tls::listen(name, address, stream),
         Some((scheme, _)) if is_scheme(scheme) => Err(Error::Usage(format!(
-            "source {name}: {scheme}:// is not known here; give tcp://HOST:PORT, tcp-listen://ADDR:PORT, unix://PATH, unix-listen://PATH, kafka://BROKERS/TOPIC, a file, DIR/, or - for standard input"
+            "source {name}: {scheme}:// is not known here; give tcp://HOST:PORT, tcp-listen://ADDR:PORT, unix://PATH, unix-listen://PATH, kafka://BROKERS/TOPIC, kinesis://STREAM, a file, DIR/, or - for standard input"
         ))),
         _ if name.is_empty() => Err(Error::Usage(
             "source '': the name is empty; give tcp://HOST:PORT, kafka://BROKERS/TOPIC, a file, or - for standard input"
@@ -545,6 +548,48 @@ fn kafka(
 ) -> Result<Box<dyn Source>, Error> {
     Err(Error::Usage(format!(
         "source {name}: this build leaves Kafka out; build it with --features kafka"
+    )))
+}
+
+#[cfg(feature = "kinesis")]
+fn kinesis(
+    name: &str,
+    address: &str,
+    stream: &StreamArgs,
+    resume: Option<&Resume>,
+) -> Result<Box<dyn Source>, Error> {
+    use crate::source::kinesis::{KinesisOptions, KinesisSource};
+
+    let kept = &stream.kept;
+    let options = KinesisOptions {
+        region: kept.region.clone(),
+        endpoint_url: kept.endpoint_url.clone(),
+        from: kept.from.unwrap_or_default(),
+        until_end: kept.until_end,
+        connect_wait: stream.connect_wait,
+        counted: resume.map_or_else(Vec::new, |resume| counted_shards(resume, name)),
+    };
+    Ok(Box::new(KinesisSource::open(name, address, &options)?))
+}
+
+/// The shards of a stream that were counted, and where to go on in each.
+#[cfg(feature = "kinesis")]
+fn counted_shards(resume: &Resume, name: &str) -> Vec<(std::sync::Arc<str>, crate::source::Next)> {
+    let parts = resume.parts_of(name);
+    parts
+        .filter_map(|part| Some((part.part.as_str().into(), part.next.parse().ok()?)))
+        .collect()
+}
+
+#[cfg(not(feature = "kinesis"))]
+fn kinesis(
+    name: &str,
+    _: &str,
+    _: &StreamArgs,
+    _: Option<&Resume>,
+) -> Result<Box<dyn Source>, Error> {
+    Err(Error::Usage(format!(
+        "source {name}: this build leaves Kinesis out; build it with --features kinesis"
     )))
 }
 

@@ -10,6 +10,9 @@ use tallyline::cli::{Voice, one_line};
 use tallyline::progress::Stderr;
 use tallyline::settings::{self, Refusal};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
@@ -61,6 +64,14 @@ fn listen(voice: Voice) {
         (false, 1) => LevelFilter::INFO,
         (false, _) => LevelFilter::DEBUG,
     };
+    // What libraries have to say (Amazon's SDK, at length) becomes an error or a warning of ours where it matters.
+    let others = match level {
+        LevelFilter::DEBUG => LevelFilter::WARN,
+        _ => LevelFilter::OFF,
+    };
+    let targets = Targets::new()
+        .with_default(others)
+        .with_target("tallyline", level);
     tracing_subscriber::fmt()
         .with_writer(|| Stderr)
         .with_max_level(level)
@@ -68,6 +79,8 @@ fn listen(voice: Voice) {
         .without_time()
         // A closed standard error must not end the counting.
         .log_internal_errors(false)
+        .finish()
+        .with(targets)
         .init();
 }
 

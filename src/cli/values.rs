@@ -90,6 +90,26 @@ pub(super) fn top(text: &str) -> Result<Top, String> {
 }
 
 /// A size in bytes: `1048576`, `512KiB`, `64MiB`, `1GiB`, or decimal `500kB`, `1MB`.
+pub(super) fn region(text: &str) -> Result<String, String> {
+    let is_in_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !text.is_empty() && text.bytes().all(is_in_name) {
+        return Ok(text.to_owned());
+    }
+    Err("write a region such as eu-central-1".to_owned())
+}
+
+/// An address of a service: only what no client could make anything of is refused here.
+pub(super) fn url(text: &str) -> Result<String, String> {
+    let rest = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    let is_host = |rest: &str| !rest.is_empty() && !rest.starts_with(['/', ':']);
+    if rest.is_some_and(is_host) && !text.contains(char::is_whitespace) {
+        return Ok(text.to_owned());
+    }
+    Err("write http://HOST:PORT or https://HOST".to_owned())
+}
+
 pub(super) fn size(text: &str) -> Result<usize, String> {
     let wrong =
         || "write a size such as 1048576, 512KiB or 64MiB, at least 1 and at most 1TiB".to_owned();
@@ -117,6 +137,27 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
 #[allow(clippy::unwrap_used, reason = "a failed test may panic")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn regions_and_addresses_look_like_such() {
+        assert_eq!(region("eu-central-1"), Ok("eu-central-1".to_owned()));
+        let good = "https://kinesis.eu-central-1.amazonaws.com";
+        assert_eq!(url(good), Ok(good.to_owned()));
+        assert!(url("http://[::1]:4566").is_ok());
+        for bad in ["", "Frankfurt", "eu central", "eu/../x"] {
+            assert!(region(bad).is_err(), "{bad}");
+        }
+        for bad in [
+            "",
+            "localhost:4566",
+            "ftp://x",
+            "http://",
+            "http://:1",
+            "https:// x",
+        ] {
+            assert!(url(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn sizes_and_times_have_units() {

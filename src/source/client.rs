@@ -203,7 +203,7 @@ impl Source for Client {
 }
 
 /// The wait after `failures` failures; `0 <= random < 1`.
-fn backoff_nanos(failures: u32, random: f64) -> u64 {
+pub(super) fn backoff_nanos(failures: u32, random: f64) -> u64 {
     let doubled = BACKOFF_NANOS_MIN.saturating_mul(1 << failures.min(20));
     let nanos = doubled.min(BACKOFF_NANOS_MAX) as f64;
     (nanos * (1.0 - random / 2.0)) as u64

@@ -202,16 +202,12 @@ impl<E> Outlet<E> {
     }
 
     /// Whether the reader has emptied all buffers but the one in hand.
+    #[cfg(any(feature = "kafka", test))]
     pub(super) fn is_emptied(&self) -> bool {
         self.shared.empty.len() >= BUFFERS - usize::from(self.buffer.is_some())
     }
 
-    /// Puts in a record of these lines, and its end; `false` if the reader has left.
-    pub(super) fn record(&mut self, lines: &[u8], end: E) -> bool {
-        self.lines(lines) && self.end(end)
-    }
-
-    /// Puts in lines of a record whose end is to follow; `false` if the reader has left.
+    /// Puts in the lines of a record, or some of them; the record's end is to follow. `false` if the reader has left.
     pub(super) fn lines(&mut self, lines: &[u8]) -> bool {
         let mut rest = lines.strip_prefix(BYTE_ORDER_MARK).unwrap_or(lines);
         let newline: &[u8] = if rest.ends_with(b"\n") { b"" } else { b"\n" };
@@ -385,6 +381,10 @@ mod tests {
         assert!(buffer.is_spent());
     }
 
+    fn record(outlet: &mut Outlet<u32>, lines: &[u8], end: u32) -> bool {
+        outlet.lines(lines) && outlet.end(end)
+    }
+
     /// Reads until there is nothing, in pieces of at most `space`.
     fn drain(intake: &mut Intake<u32>, space: usize) -> (Vec<u8>, Vec<u32>, Read) {
         let (mut bytes, mut ends, mut space) = (Vec::new(), Vec::new(), vec![0; space]);
@@ -401,9 +401,9 @@ mod tests {
     fn records_are_whole_lines_and_ends_keep_their_places() {
         let (mut outlet, mut intake) = handover();
         outlet.adopt();
-        outlet.record(b"a", 1);
-        outlet.record(b"\xEF\xBB\xBFb\nc\n", 2);
-        outlet.record(b"", 3);
+        record(&mut outlet, b"a", 1);
+        record(&mut outlet, b"\xEF\xBB\xBFb\nc\n", 2);
+        record(&mut outlet, b"", 3);
         outlet.lines(b"d");
         outlet.lines(b"e");
         outlet.end(4);
@@ -421,7 +421,7 @@ mod tests {
         let (mut outlet, mut intake) = handover();
         outlet.adopt();
         let long = vec![b'x'; 2 * BUFFER_BYTES + 1];
-        assert!(outlet.record(b"short", 1) && outlet.record(&long, 2));
+        assert!(record(&mut outlet, b"short", 1) && record(&mut outlet, &long, 2));
         outlet.finish(Ok(()));
         let (bytes, ends, _) = drain(&mut intake, 100_000);
         assert_eq!(bytes.len(), "short\n".len() + long.len() + 1);
@@ -434,7 +434,7 @@ mod tests {
         outlet.adopt();
         for round in 0..3 {
             for end in 0..BUFFERS as u32 {
-                assert!(outlet.record(b"x", end));
+                assert!(record(&mut outlet, b"x", end));
                 outlet.hand_over();
             }
             assert!(!outlet.is_emptied(), "{round}");
@@ -443,6 +443,6 @@ mod tests {
         }
         while outlet.shared.empty.pop().is_some() {}
         drop(intake);
-        assert!(outlet.is_left() && !outlet.record(b"x", 0));
+        assert!(outlet.is_left() && !record(&mut outlet, b"x", 0));
     }
 }

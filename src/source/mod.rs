@@ -11,12 +11,14 @@ mod files;
 mod folder;
 mod follow;
 mod followed;
-#[cfg(feature = "kafka")]
+#[cfg(any(feature = "kafka", feature = "kinesis"))]
 mod handover;
 mod identity;
 mod kept;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "kinesis")]
+pub mod kinesis;
 mod listen;
 mod offsets;
 mod paths;
@@ -38,7 +40,7 @@ pub use identity::{Head, Inode};
 pub use kept::{FileOffset, FileStage, KNOWN_FILES_MAX, KnownFiles, OnReplaced};
 pub use listen::Listener;
 pub use offsets::{Commit, Lag, Next, Part, PartOffset, SourceOffsets};
-pub use paths::{files_named, is_followable};
+pub use paths::{files_named, is_followable, takes_in};
 pub use script::{Script, ScriptEvent};
 pub use socket::Address;
 pub use start::StartAt;

@@ -10,6 +10,8 @@
 //! mark closes, or in one before it.
 
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// A part of a source: what it reads in one order.
@@ -52,6 +54,30 @@ pub enum Next {
     Nowhere,
 }
 
+/// As it is saved.
+impl fmt::Display for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Next::Record(number) => number.fmt(f),
+            Next::Behind(number) => write!(f, "behind {number}"),
+            Next::Nowhere => f.write_str("nowhere"),
+        }
+    }
+}
+
+/// As it was saved.
+impl FromStr for Next {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Next, ParseIntError> {
+        match text.strip_prefix("behind ") {
+            Some(number) => Ok(Next::Behind(number.into())),
+            None if text == "nowhere" => Ok(Next::Nowhere),
+            None => text.parse().map(Next::Record),
+        }
+    }
+}
+
 /// What is there and not read yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lag {
@@ -88,4 +114,17 @@ pub struct SourceOffsets {
 pub trait Commit: Send {
     /// Every line before these offsets has been reported by every sink.
     fn commit(&mut self, offsets: &SourceOffsets);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_to_go_on_is_read_as_it_is_written() {
+        for next in [Next::Record(7), Next::Behind("4959".into()), Next::Nowhere] {
+            assert_eq!(next.to_string().parse(), Ok(next));
+        }
+        assert!("somewhere".parse::<Next>().is_err());
+    }
 }

@@ -16,7 +16,7 @@ use crate::counts::{KeyPlace, Segments};
 use crate::error::Error;
 use crate::key::KeyRef;
 use crate::ledger::Ledger;
-use crate::source::{FileOffset, FileStage, Inode, Next, SourceOffsets};
+use crate::source::{FileOffset, FileStage, Inode, SourceOffsets};
 use crate::state::change::BatchChange;
 use crate::state::lock::Lock;
 use crate::state::open::{State, words};
@@ -273,20 +273,11 @@ fn update_parts(change: &Transaction<'_>, sources: &[SourceOffsets]) -> rusqlite
         change.prepare("REPLACE INTO part (source, part, next) VALUES (?1, ?2, ?3)")?;
     for source in sources {
         for part in &source.parts {
-            let next = next_text(&part.next);
+            let next = part.next.to_string();
             replace.execute((&*source.name, part.part.to_string(), next))?;
         }
     }
     Ok(())
-}
-
-/// Where to go on, as text.
-pub(super) fn next_text(next: &Next) -> String {
-    match next {
-        Next::Record(number) => number.to_string(),
-        Next::Behind(sequence) => format!("behind {sequence}"),
-        Next::Nowhere => "nowhere".to_owned(),
-    }
 }
 
 fn update_progress(change: &Transaction<'_>, last: &LastBatch) -> rusqlite::Result<()> {

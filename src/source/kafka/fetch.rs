@@ -258,7 +258,7 @@ fn take(
         partition: number,
         next,
     };
-    if outlet.record(value, end) {
+    if outlet.lines(value) && outlet.end(end) {
         partitions.at(number).next = Some(next);
     }
 }
