@@ -86,6 +86,7 @@ impl Run {
             ledger: self.ledger,
             overflow: 0,
             other: 0,
+            other_sum: None,
             shards: self.totals.change(&batch),
         }
     }

@@ -346,6 +346,7 @@ impl Merge {
                     ledger: progress.ledger_in_all,
                     overflow: totals.overflow(),
                     other: totals.other(),
+                    other_sum: totals.other_sum(),
                     shards: totals.change(batch),
                 };
                 sender.send(change, &self.sleeper);

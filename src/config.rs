@@ -32,8 +32,7 @@ pub fn nanos(duration: Duration) -> u64 {
 /// The pipeline's settings for `tallyline count`.
 ///
 /// # Errors
-/// If more is asked of a record than can be, sums were to be kept in a state file, or the windows do not
-/// fit the batches.
+/// If more is asked of a record than can be, or the windows do not fit the batches.
 pub fn settings(args: &CountArgs) -> Result<Settings, Error> {
     let CountArgs {
         by,
@@ -43,13 +42,6 @@ pub fn settings(args: &CountArgs) -> Result<Settings, Error> {
     } = args.clone();
     let query = Query::new(by, conditions, sum)
         .map_err(|error| Error::Usage(format!("--by, --where and --sum: {error}")))?;
-    if let (Some(sum), Some(_)) = (query.sum(), &args.state.state) {
-        return Err(Error::Setting {
-            name: "sum",
-            value: sum.to_string(),
-            remedy: "a state file keeps counts and no sums; leave out --sum or --state".to_owned(),
-        });
-    }
     let mut settings = with_machine(query, &args.machine, &args.output);
     settings.every_nanos = nanos(args.stream.every);
     settings.line_bytes_max = args.stream.max_line;
@@ -171,8 +163,9 @@ pub fn meaning(args: &CountArgs) -> Meaning {
     let by = args.by.iter().map(|path| setting("by", path.to_string()));
     let conditions = args.conditions.iter();
     let conditions = conditions.map(|condition| setting("where", condition.to_string()));
+    let sum = args.sum.iter().map(|path| setting("sum", path.to_string()));
     let max_line = setting("max-line", args.stream.max_line.to_string());
-    Meaning::new(by.chain(conditions).chain([max_line]))
+    Meaning::new(by.chain(conditions).chain(sum).chain([max_line]))
 }
 
 /// What the sources find of an earlier run, according to its state.

@@ -76,6 +76,29 @@ impl Decimal {
         Some(if is_negative { -magnitude } else { magnitude })
     }
 
+    /// The number or sum that is printed as this text.
+    pub fn printed(text: &str) -> Option<Decimal> {
+        let (is_negative, digits) = match text.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, text),
+        };
+        let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number(whole) || !is_number(decimals) || decimals.len() > DECIMALS_MAX {
+            return None;
+        }
+        let fraction = match decimals {
+            "" => 0,
+            decimals => decimals.parse::<u128>().ok()?,
+        };
+        let magnitude = Decimal {
+            whole: whole.parse().ok()?,
+            fraction: fraction * POWERS[DECIMALS_MAX - decimals.len()],
+            decimals: decimals.len() as u8,
+        };
+        Some(if is_negative { -magnitude } else { magnitude })
+    }
+
     /// Whether two numbers are equal, however many decimals they show.
     pub fn is_same(&self, other: &Decimal) -> bool {
         (self.whole, self.fraction) == (other.whole, other.fraction)
@@ -365,6 +388,30 @@ mod tests {
             let is_zero = number.is_same(&Decimal::default());
             let shown = if is_zero { text.trim_start_matches('-') } else { &text };
             prop_assert_eq!(number.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_printed_can_be_read_again_with_all_its_digits() {
+        let mut sum = Decimal::ZERO;
+        for text in [
+            "0",
+            "-0.10",
+            "9999999999999999999",
+            "-1e-38",
+            "0.1",
+            "-123456789.000",
+        ] {
+            for _ in 0..3 {
+                sum += &Decimal::parse(text.as_bytes()).unwrap();
+                assert_eq!(Decimal::printed(&sum.to_string()), Some(sum), "{sum}");
+            }
+        }
+        // More digits than a number may have that is added.
+        let large = "-12345678901234567890123456789012345678.5";
+        assert_eq!(Decimal::printed(large).unwrap().to_string(), large);
+        for wrong in ["", "-", ".5", "1e5", "1.-5", "+1", "a"] {
+            assert_eq!(Decimal::printed(wrong), None, "{wrong}");
         }
     }
 }

@@ -187,9 +187,13 @@ impl Settings {
             Some(_) => SUM_BYTES,
             None => 0,
         };
+        let change = match self.query.sum() {
+            Some(_) => state::CHANGE_BYTES + state::SUM_CHANGE_BYTES,
+            None => state::CHANGE_BYTES,
+        };
         let state = match self.state_lag {
             0 => 0,
-            lag => state::KEY_BYTES + lag as u64 * state::CHANGE_BYTES,
+            lag => state::KEY_BYTES + lag as u64 * change,
         };
         KEY_BYTES + sums + self.windows.key_bytes() + state
     }

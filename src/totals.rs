@@ -13,7 +13,7 @@ use crate::counts::{ClosedCounts, KeyPlace, OTHER, Segments, Zeros};
 use crate::decimal::Decimal;
 use crate::key::{KeyKind, KeyRef};
 use crate::sink::{Hidden, Row, RowSums};
-use crate::state::ShardChange;
+use crate::state::{Saved, ShardChange};
 use crate::window::Sums;
 
 #[derive(Debug, Default)]
@@ -76,31 +76,35 @@ impl Totals {
     pub fn restored(
         closed: Vec<ClosedCounts>,
         totals: Vec<Vec<u64>>,
-        overflow: u64,
-        other: u64,
+        sums: Vec<Vec<Decimal>>,
+        saved: &Saved,
     ) -> Totals {
         let mut restored = Totals::new(totals.len());
         restored.add(closed);
-        for (shard, totals) in restored.shards.iter_mut().zip(totals) {
+        let shards = restored.shards.iter_mut().zip(totals).zip(sums);
+        for ((shard, totals), sums) in shards {
             assert_eq!(shard.totals.len(), totals.len(), "a total for each key");
-            shard.totals = totals;
+            (shard.totals, shard.sums) = (totals, sums);
             shard.told = (0, shard.places.len());
         }
-        (restored.overflow, restored.other) = (overflow, other);
+        (restored.overflow, restored.other) = (saved.overflow, saved.other);
+        restored.other_sum = saved.other_sum;
         restored
     }
 
     /// What a batch that was just added has changed, shard by shard, for the state.
     pub fn change(&mut self, batch: &BatchCounts) -> Vec<ShardChange> {
+        let has_sums = self.has_sums;
         let shards = self.shards.iter_mut().zip(&batch.shards);
         let change = |(shard, counts): (&mut ShardTotals, &Vec<u64>)| {
             let changed = counts.iter().enumerate().filter(|&(_, &count)| count > 0);
+            let changed = changed.map(|(id, _)| id);
+            let summed = changed.clone().filter(|_| has_sums);
             let change = ShardChange {
+                sums: summed.map(|id| *shard.sum(id)).collect(),
                 new_keys: shard.places[shard.told.1..].to_vec(),
                 new_segments: shard.segments.from(shard.told.0).to_vec(),
-                totals: changed
-                    .map(|(id, _)| (id as u32, shard.totals[id]))
-                    .collect(),
+                totals: changed.map(|id| (id as u32, shard.totals[id])).collect(),
             };
             shard.told = (shard.told.0 + change.new_segments.len(), shard.places.len());
             change
@@ -155,6 +159,11 @@ impl Totals {
     /// Records whose key is [`OTHER`] itself.
     pub fn other(&self) -> u64 {
         self.other
+    }
+
+    /// The sum of the records under [`OTHER`]; `None`: nothing is summed.
+    pub fn other_sum(&self) -> Option<Decimal> {
+        self.has_sums.then_some(self.other_sum)
     }
 
     /// Records beyond the key limit.

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::key::Key;
 use crate::oracle::Oracle;
 use crate::record::{Condition, KeyPath, Query};
+use crate::sink::Row;
 use crate::sink::text::grouped;
 use crate::source::{self, FileOffset, FileStage, KnownFiles, OnReplaced};
 use crate::state::{Look, Meaning};
@@ -70,7 +71,8 @@ fn query(meaning: &Meaning) -> Option<Query> {
     let by: Result<Vec<_>, _> = meaning.values("by").map(KeyPath::parse).collect();
     let conditions: Result<Vec<_>, _> = meaning.values("where").map(Condition::parse).collect();
     let by = by.ok().filter(|by| !by.is_empty())?;
-    Query::new(by, conditions.ok()?, None).ok()
+    let sum = meaning.values("sum").next().map(KeyPath::parse);
+    Query::new(by, conditions.ok()?, sum.transpose().ok()?).ok()
 }
 
 /// Counts a file as far as it is counted in the state. Returns which it is.
@@ -94,6 +96,24 @@ fn count(oracle: &mut Oracle, path: &Path, known: &KnownFiles) -> Result<FileOff
     Ok(end)
 }
 
+/// Each sum that is another in the state, of keys that are in both.
+fn different_sums(rows: &[Row<'_>], oracle: &Oracle) -> Vec<String> {
+    let mut lines = Vec::new();
+    for row in rows {
+        let state = row.sums.map(|sums| sums.total.to_string());
+        let files = oracle.sums.get(&row.key.to_key());
+        if let (Some(state), Some(files)) = (state, files.map(ToString::to_string))
+            && state != files
+        {
+            lines.push(format!(
+                "sum of {:?}: {state} in the state, {files} in the files",
+                row.key
+            ));
+        }
+    }
+    lines
+}
+
 /// Each figure that is another in the state.
 fn differences(look: &Look, oracle: &Oracle) -> Result<Vec<String>, Error> {
     let mut lines = Vec::new();
@@ -105,8 +125,16 @@ fn differences(look: &Look, oracle: &Oracle) -> Result<Vec<String>, Error> {
             ));
         }
     }
+    let unsummed = (look.saved().ledger.unsummed, oracle.ledger.unsummed);
+    if unsummed.0 != unsummed.1 {
+        let (state, files) = unsummed;
+        lines.push(format!(
+            "unsummed: {state} in the state, {files} in the files"
+        ));
+    }
     let totals = look.totals()?;
     let (rows, _) = totals.total_rows(None);
+    lines.extend(different_sums(&rows, oracle));
     let mut state: BTreeMap<Key, u64> = rows
         .iter()
         .map(|row| (row.key.to_key(), row.total))

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use crate::counts::KeyPlace;
+use crate::decimal::Decimal;
 use crate::lane::Mark;
 use crate::ledger::Ledger;
 
 /// What a key costs in a batch that waits to be saved, in bytes: its total, in a vector that may have grown
 /// to twice its need.
 pub const CHANGE_BYTES: u64 = 2 * 16;
+
+/// What its sum costs there beside that.
+pub const SUM_CHANGE_BYTES: u64 = 2 * 48;
 
 /// What a closed batch changes in the state: what the merge hands to the saving.
 ///
@@ -24,6 +28,8 @@ pub struct BatchChange {
     pub overflow: u64,
     /// Records whose key is [`OTHER`](crate::counts::OTHER) itself since then.
     pub other: u64,
+    /// The sum of both; `None`: nothing is summed.
+    pub other_sum: Option<Decimal>,
     /// The change of each shard's keys.
     pub shards: Vec<ShardChange>,
 }
@@ -37,4 +43,6 @@ pub struct ShardChange {
     pub new_segments: Vec<Arc<[u8]>>,
     /// The totals that the batch changed, by id, as they are now.
     pub totals: Vec<(u32, u64)>,
+    /// The sums of the same ids; none if nothing is summed.
+    pub sums: Vec<Decimal>,
 }

@@ -102,11 +102,16 @@ impl Look {
         let loaded = load_keys(&self.db, &hasher, &mut shards);
         let loaded = loaded.map_err(|error| self.failed(&error))?;
         let [mut shard] = shards;
-        let Saved {
-            overflow, other, ..
-        } = self.saved;
         let closed = vec![shard.close(Zeros::default())];
-        Ok(Totals::restored(closed, loaded.totals, overflow, other))
+        let mut totals = Totals::restored(closed, loaded.totals, loaded.sums, &self.saved);
+        if self.has_sums() {
+            totals.show_sums();
+        }
+        Ok(totals)
+    }
+
+    fn has_sums(&self) -> bool {
+        self.meaning.values("sum").next().is_some()
     }
 
     /// Prints the totals as a run that ends does.
@@ -132,6 +137,7 @@ impl Look {
         };
         let options = SinkOptions {
             key_parts: self.meaning.values("by").count().max(1),
+            has_sums: self.has_sums(),
             ..SinkOptions::default()
         };
         let mut sink = format.sink(writer, options);

@@ -33,7 +33,7 @@ mod save;
 mod schema;
 mod stage;
 
-pub use change::{BatchChange, CHANGE_BYTES, ShardChange};
+pub use change::{BatchChange, CHANGE_BYTES, SUM_CHANGE_BYTES, ShardChange};
 pub use look::{Look, Run};
 pub use meaning::Meaning;
 pub use merge::merge;

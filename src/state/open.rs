@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rusqlite::types::Type;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
 
+use crate::decimal::Decimal;
 use crate::error::{Error, reason};
 use crate::ledger::Ledger;
 use crate::source::{FileOffset, FileStage, Head, Inode, KNOWN_FILES_MAX};
@@ -39,6 +41,8 @@ pub struct Saved {
     pub overflow: u64,
     /// Records whose key is `_other` itself.
     pub other: u64,
+    /// The sum of both.
+    pub other_sum: Decimal,
     /// How far files are counted.
     pub files: Vec<FileOffset>,
     /// How far the parts of other sources are counted.
@@ -213,7 +217,7 @@ fn check_meaning(stored: &Meaning, wanted: &Meaning) -> Result<(), String> {
 /// Everything but the keys.
 pub(super) fn load(db: &Connection) -> rusqlite::Result<Saved> {
     let progress = "SELECT batch, end_ns, lines, counted, missing, filtered, malformed, oversize, blank, late, \
-                    overflow, other FROM progress";
+                    overflow, other, unsummed, other_sum FROM progress";
     let saved = db.query_row(progress, [], |row| {
         let figure = |at: usize| row.get::<_, i64>(at).map(|figure| figure as u64);
         Ok(Saved {
@@ -228,11 +232,11 @@ pub(super) fn load(db: &Connection) -> rusqlite::Result<Saved> {
                 oversize: figure(7)?,
                 blank: figure(8)?,
                 late: figure(9)?,
-                // No sums are saved, so nothing lacks a number.
-                unsummed: 0,
+                unsummed: figure(12)?,
             },
             overflow: figure(10)?,
             other: figure(11)?,
+            other_sum: sum(row, 13)?,
             ..Saved::default()
         })
     });
@@ -240,6 +244,15 @@ pub(super) fn load(db: &Connection) -> rusqlite::Result<Saved> {
     saved.files = load_files(db)?;
     saved.parts = load_parts(db)?;
     Ok(saved)
+}
+
+/// A sum; 0 where nothing was summed.
+pub(super) fn sum(row: &Row<'_>, at: usize) -> rusqlite::Result<Decimal> {
+    let Some(text) = row.get::<_, Option<String>>(at)? else {
+        return Ok(Decimal::ZERO);
+    };
+    let wrong = || rusqlite::Error::InvalidColumnType(at, text.clone(), Type::Text);
+    Decimal::printed(&text).ok_or_else(wrong)
 }
 
 /// The files that were looked at last, as many as are remembered.

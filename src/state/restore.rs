@@ -3,11 +3,14 @@
 //! A key goes to the shard that its hash, new in each run, leads to. There it gets an id as any key does,
 //! with no records in the open batch; its row number in the file is kept by shard and id.
 
+use rusqlite::types::ValueRef;
+
 use crate::counts::{Counts, Zeros};
+use crate::decimal::Decimal;
 use crate::error::Error;
 use crate::hash::{KeyHasher, shard_of};
 use crate::key::{KeyKind, KeyRef};
-use crate::state::open::{State, words};
+use crate::state::open::{State, sum, words};
 use crate::totals::Totals;
 
 /// What the keys came to.
@@ -59,7 +62,7 @@ pub fn restore(
     let closed = shards.iter_mut().map(|shard| shard.close(Zeros::default()));
     let saved = &state.saved;
     Ok(Restored {
-        totals: Totals::restored(closed.collect(), loaded.totals, saved.overflow, saved.other),
+        totals: Totals::restored(closed.collect(), loaded.totals, loaded.sums, saved),
         rows: loaded.rows,
     })
 }
@@ -71,6 +74,8 @@ pub(super) struct Loaded {
     pub(super) rows: Vec<Vec<i64>>,
     /// Their totals.
     pub(super) totals: Vec<Vec<u64>>,
+    /// Their sums; of no length where nothing was summed.
+    pub(super) sums: Vec<Vec<Decimal>>,
     /// There was no room for all of them.
     is_beyond: bool,
 }
@@ -84,25 +89,27 @@ pub(super) fn load_keys(
     let mut loaded = Loaded {
         rows: vec![Vec::new(); shards.len()],
         totals: vec![Vec::new(); shards.len()],
+        sums: vec![Vec::new(); shards.len()],
         is_beyond: false,
     };
-    each_key(db, |row, key, total| {
+    each_key(db, |row, key, total, sum| {
         let hash = hasher.hash(key.fold(), key);
         let shard = shard_of(hash, shards.len());
         loaded.is_beyond |= !shards[shard].restore(hash, key);
         loaded.rows[shard].push(row);
         loaded.totals[shard].push(total);
+        loaded.sums[shard].extend(sum);
     })?;
     Ok(loaded)
 }
 
-/// Shows every key with its row number and its total, by row number.
+/// Shows every key with its row number, its total and its sum, by row number.
 fn each_key(
     db: &rusqlite::Connection,
-    mut each: impl FnMut(i64, KeyRef<'_>, u64),
+    mut each: impl FnMut(i64, KeyRef<'_>, u64, Option<Decimal>),
 ) -> rusqlite::Result<()> {
     let mut rows = db.prepare(
-        "SELECT key.id, key.kind, key.text, total.count FROM key JOIN total ON total.key = key.id ORDER BY key.id",
+        "SELECT key.id, key.kind, key.text, total.count, total.sum FROM key JOIN total ON total.key = key.id ORDER BY key.id",
     )?;
     let mut rows = rows.query([])?;
     while let Some(row) = rows.next()? {
@@ -114,6 +121,10 @@ fn each_key(
             row.get(0)?,
             KeyRef { kind, bytes },
             row.get::<_, i64>(3)? as u64,
+            match row.get_ref(4)? {
+                ValueRef::Null => None,
+                _ => Some(sum(row, 4)?),
+            },
         );
     }
     Ok(())

@@ -13,6 +13,7 @@ use rusqlite::{Connection, Transaction};
 
 use crate::clock::Timestamp;
 use crate::counts::{KeyPlace, Segments};
+use crate::decimal::Decimal;
 use crate::error::Error;
 use crate::key::KeyRef;
 use crate::ledger::Ledger;
@@ -51,6 +52,8 @@ struct Pending {
     keys: Vec<(i64, usize, KeyPlace)>,
     /// By row number; after several batches one row may have several, the last of which holds.
     totals: Vec<(i64, u64)>,
+    /// The same of sums, where there are any.
+    sums: Vec<(i64, Decimal)>,
     files: HashMap<Inode, FileOffset>,
     last: Option<LastBatch>,
 }
@@ -63,6 +66,7 @@ struct LastBatch {
     ledger: Ledger,
     overflow: u64,
     other: u64,
+    other_sum: Option<Decimal>,
     offsets: Arc<[SourceOffsets]>,
 }
 
@@ -142,6 +146,8 @@ impl Saver {
                 shard.rows.push(self.next_row);
                 self.next_row += 1;
             }
+            let ids = change.totals.iter().map(|&(id, _)| shard.rows[id as usize]);
+            pending.sums.extend(ids.zip(change.sums));
             let totals = change.totals.into_iter();
             pending
                 .totals
@@ -156,6 +162,7 @@ impl Saver {
             ledger: change.ledger,
             overflow: change.overflow,
             other: change.other,
+            other_sum: change.other_sum,
             offsets: change.mark.offsets,
         });
     }
@@ -171,7 +178,7 @@ impl Saver {
         };
         let change = self.db.transaction()?;
         insert_keys(&change, &self.pending.keys, &self.shards)?;
-        update_totals(&change, &self.pending.totals)?;
+        update_totals(&change, &self.pending.totals, &self.pending.sums)?;
         update_files(&change, self.pending.files.values(), last.batch)?;
         update_parts(&change, &last.offsets)?;
         update_progress(&change, last)?;
@@ -195,16 +202,22 @@ impl Saver {
 impl Pending {
     /// Leaves one total for each row, in the order of the rows: then neighbours are written together.
     fn combine(&mut self) {
-        // Stable: of the totals of a row the last one is the latest.
-        self.totals.sort_by_key(|&(row, _)| row);
-        self.totals.dedup_by(|later, earlier| {
-            let is_same = later.0 == earlier.0;
-            if is_same {
-                earlier.1 = later.1;
-            }
-            is_same
-        });
+        last_of_each_row(&mut self.totals);
+        last_of_each_row(&mut self.sums);
     }
+}
+
+/// Leaves the last figure of each row, by row.
+fn last_of_each_row<T: Copy>(figures: &mut Vec<(i64, T)>) {
+    // Stable: of the figures of a row the last one is the latest.
+    figures.sort_by_key(|&(row, _)| row);
+    figures.dedup_by(|later, earlier| {
+        let is_same = later.0 == earlier.0;
+        if is_same {
+            earlier.1 = later.1;
+        }
+        is_same
+    });
 }
 
 fn insert_keys(
@@ -228,10 +241,17 @@ fn text(key: KeyRef<'_>) -> ToSqlOutput<'_> {
     })
 }
 
-fn update_totals(change: &Transaction<'_>, totals: &[(i64, u64)]) -> rusqlite::Result<()> {
-    let mut replace = change.prepare("REPLACE INTO total (key, count) VALUES (?1, ?2)")?;
+/// Sums are those of the same rows, or none.
+fn update_totals(
+    change: &Transaction<'_>,
+    totals: &[(i64, u64)],
+    sums: &[(i64, Decimal)],
+) -> rusqlite::Result<()> {
+    let mut replace = change.prepare("REPLACE INTO total (key, count, sum) VALUES (?1, ?2, ?3)")?;
+    let mut sums = sums.iter();
     for &(row, total) in totals {
-        replace.execute((row, total as i64))?;
+        let sum = sums.next().map(|(_, sum)| sum.to_string());
+        replace.execute((row, total as i64, sum))?;
     }
     Ok(())
 }
@@ -283,7 +303,8 @@ fn update_parts(change: &Transaction<'_>, sources: &[SourceOffsets]) -> rusqlite
 fn update_progress(change: &Transaction<'_>, last: &LastBatch) -> rusqlite::Result<()> {
     let mut replace = change.prepare(
         "REPLACE INTO progress (id, batch, end_ns, lines, counted, missing, filtered, malformed, oversize, blank, \
-         late, overflow, other) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         late, overflow, other, unsummed, other_sum) \
+         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?;
     let [
         lines,
@@ -308,6 +329,8 @@ fn update_progress(change: &Transaction<'_>, last: &LastBatch) -> rusqlite::Resu
         late,
         last.overflow as i64,
         last.other as i64,
+        last.ledger.unsummed as i64,
+        last.other_sum.map(|sum| sum.to_string()),
     ))?;
     Ok(())
 }

@@ -38,7 +38,10 @@ CREATE TABLE progress (
     late INTEGER NOT NULL,
     -- Records of keys beyond --max-keys, and those whose key is _other itself.
     overflow INTEGER NOT NULL,
-    other INTEGER NOT NULL
+    other INTEGER NOT NULL,
+    -- With --sum: the sum of both, and the counted lines without a number that can be added.
+    other_sum TEXT,
+    unsummed INTEGER NOT NULL
 );
 
 -- kind: 0 null, 1 false, 2 true, 3 number, 4 string, 5 composite. text: a number's source text, a string's
@@ -51,7 +54,9 @@ CREATE TABLE key (
 
 CREATE TABLE total (
     key INTEGER PRIMARY KEY REFERENCES key (id),
-    count INTEGER NOT NULL
+    count INTEGER NOT NULL,
+    -- With --sum, the exact decimal number as it is printed.
+    sum TEXT
 );
 
 -- How far files are counted; stage: 0 being read, 1 read to its end, 2 passed over.

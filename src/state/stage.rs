@@ -209,6 +209,7 @@ mod tests {
             },
             overflow: batch,
             other: 0,
+            other_sum: None,
             shards: vec![ShardChange::default()],
         }
     }

@@ -187,10 +187,6 @@ fn what_cannot_be_asked_is_one_line() {
             "--sum '[0]': key path \"[0]\", character 1: ",
         ),
         (
-            &["--by", "status", "--sum", "amount", "--state", "no.db"],
-            "--sum 'amount': a state file keeps counts and no sums; ",
-        ),
-        (
             &too_many,
             "--by, --where and --sum: 17 different paths are too many; give at most 16",
         ),

@@ -539,3 +539,63 @@ fn followed_files_go_on_where_they_were_left() {
     kept.write("a", &line("new"));
     assert_eq!(follow(1), 1);
 }
+
+#[test]
+fn sums_are_kept_exactly_and_added_up() {
+    let kept = Kept::new();
+    let record =
+        |status: &str, price: &str| format!("{{\"status\":{status:?},\"price\":{price}}}\n");
+    kept.write(
+        "a",
+        &(record("x", "0.1").repeat(10) + &record("y", "-2.50") + &record("x", "\"none\"")),
+    );
+    kept.write("b", &(record("x", "1e2") + &record("z", "99999999999.99")));
+    let sum = ["--sum=price"];
+    kept.count(&["a"], &sum);
+    kept.refused(
+        &["a"],
+        &[],
+        2,
+        &["it was counted with --sum price, this run has no --sum"],
+    );
+    let totals = |output: &Output| stdout(output).lines().last().unwrap().to_owned();
+    let once = totals(&kept.run(&["b"], &sum));
+    for row in [
+        r#""key":"x","total":12,"total_sum":101.0"#,
+        r#""total_sum":-2.50"#,
+        r#""total_sum":99999999999.99"#,
+    ] {
+        assert!(once.contains(row), "{row} in {once}");
+    }
+    assert!(once.contains(r#""unsummed":1"#), "{once}");
+    let verify = |state: &str| {
+        let files = [kept.path("a"), kept.path("b")];
+        tallyline(&["verify", &files[0], &files[1], "--state", state])
+            .output()
+            .unwrap()
+    };
+    assert_eq!(verify(&kept.path("state.db")).status.code(), Some(0));
+    // Counted apart and added up it is the same.
+    fs::rename(kept.at("state.db"), kept.at("both.db")).unwrap();
+    for name in ["a", "b"] {
+        kept.count(&[name], &sum);
+        fs::rename(kept.at("state.db"), kept.at(&format!("{name}.db"))).unwrap();
+    }
+    let [a, b, merged, both] = ["a.db", "b.db", "merged.db", "both.db"].map(|name| kept.path(name));
+    let output = kept.state(&["merge", &a, &b, "-o", &merged]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(
+        kept.state(&["export", &merged]).stdout,
+        kept.state(&["export", &both]).stdout
+    );
+    assert_eq!(verify(&merged).status.code(), Some(0));
+    Connection::open(&merged)
+        .unwrap()
+        .execute_batch("UPDATE total SET sum = '1.0' WHERE sum = '101.0'")
+        .unwrap();
+    let other = verify(&merged);
+    assert_eq!(
+        stdout(&other),
+        "sum of \"x\": 1.0 in the state, 101.0 in the files\n"
+    );
+}
