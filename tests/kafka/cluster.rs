@@ -1,12 +1,16 @@
 //! A broker under test, and topics in it.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use loadgen::{Expectation, Plan, Spec};
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 /// `HOST:PORT` of the listener without credentials, or `None` with a word on why nothing is tested.
@@ -41,6 +45,24 @@ pub(crate) fn fill(broker: &str, topic: &str, spec: &Spec, plan: &Plan) -> Expec
     let never = AtomicBool::new(false);
     let sent = loadgen::push_kafka(broker, topic, spec, plan, &never).unwrap();
     sent.expectation
+}
+
+/// Gives a topic more partitions: so many in all.
+pub(crate) fn grow(broker: &str, topic: &str, partitions: usize) {
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", broker)
+        .create()
+        .unwrap();
+    let (request, options) = ([NewPartitions::new(topic, partitions)], AdminOptions::new());
+    let mut answer = pin!(admin.create_partitions(&request, &options));
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(answer) = answer.as_mut().poll(&mut context) {
+            answer.unwrap()[0].as_ref().unwrap();
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A message's value, or none.

@@ -7,7 +7,7 @@ use std::thread;
 use loadgen::{Plan, Spec};
 use rustix::process::Signal;
 
-use crate::cluster::{broker, fill, fresh};
+use crate::cluster::{broker, fill, fresh, grow};
 use crate::support::{JsonTally, Running, tallyline};
 
 /// Records with something to tell in every column that the generator knows.
@@ -56,6 +56,47 @@ fn five_million_records_over_eight_partitions() {
     let even = count(&url, &["--partitions", "0,2,4,6"]);
     let odd = count(&url, &["--partitions", "1,3,5,7"]);
     assert_eq!((even.lines, odd.lines), (2_500_000, 2_500_000));
+}
+
+#[test]
+fn partitions_that_a_topic_grows_by_are_read_from_their_beginnings() {
+    let Some(broker) = broker() else { return };
+    let topic = fresh("growing");
+    let url = format!("kafka://{broker}/{topic}");
+    fill(&broker, &topic, &mixed(), &Plan::records(800));
+    let args = [
+        "count",
+        &url,
+        "--by",
+        "status",
+        "--output",
+        "json",
+        "--every",
+        "200ms",
+        "-X",
+        "topic.metadata.refresh.interval.ms=500",
+    ];
+    let mut running = Running::start(&mut tallyline(&args), |_| ());
+    let mut tally = JsonTally::default();
+    while tally.lines < 800 {
+        tally.add(&running.line().unwrap());
+    }
+    grow(&broker, &topic, 10);
+    fill(&broker, &topic, &mixed(), &Plan::records(1000));
+    while tally.lines < 1800 {
+        tally.add(&running.line().unwrap());
+    }
+    running.signal(Signal::INT);
+    let output = running.finish();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        tally.add(line);
+    }
+    assert_eq!(tally.lines, 1800, "{stderr}");
+    assert!(
+        stderr.contains("the topic has grown, reading partitions 8, 9 too"),
+        "{stderr}"
+    );
 }
 
 #[test]

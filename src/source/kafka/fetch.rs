@@ -42,6 +42,8 @@ pub(super) struct Fetch {
     /// Partitions were given to us, none perhaps.
     pub(super) has_assignment: bool,
     until_end: bool,
+    /// All partitions are wanted, those too that the topic has not yet.
+    follows_growth: bool,
     brokers: Brokers,
     /// The last error of a connection.
     why: Option<String>,
@@ -84,6 +86,9 @@ impl Fetch {
             from: options.from,
             has_assignment: false,
             until_end: options.until_end,
+            follows_growth: options.group.is_none()
+                && options.partitions.is_empty()
+                && !options.until_end,
             brokers: Brokers::default(),
             why: None,
             group_looked_at: None,
@@ -109,7 +114,7 @@ impl Fetch {
             self.outlet.hand_over();
             self.hear_reports();
             self.commit(CommitMode::Async);
-            self.hear_of_brokers();
+            self.hear_statistics()?;
             if let Some(rebalance) = self.client.consumer.context().rebalances.pop() {
                 self.rebalance(&rebalance)?;
             }
@@ -199,15 +204,21 @@ impl Fetch {
         }
     }
 
-    fn hear_of_brokers(&mut self) {
+    /// What librdkafka tells once a second: brokers lost and found, ends of partitions, new partitions.
+    fn hear_statistics(&mut self) -> Result<(), Error> {
         let Some(statistics) = self.client.consumer.context().statistics.pop() else {
-            return;
+            return Ok(());
         };
         self.brokers
             .hear(&self.client.name, &statistics, self.why.as_deref());
         let ends = ends(&statistics, &self.client.topic);
         if !ends.is_empty() {
             self.reports.set_ends(ends);
+        }
+        let topic = statistics.topics.get(&self.client.topic);
+        match topic.filter(|_| self.follows_growth) {
+            Some(topic) => self.grow(topic.partitions.keys().copied()),
+            None => Ok(()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Which partitions are ours, from which offset, and what the group is told of them.
 //!
-//! Without a group the partitions are those asked for, for the whole run. In a group they come and
+//! Without a group the partitions are those asked for, or all that the topic has and comes to have. In a group they come and
 //! go: before one is given up, everything read of it is waited for until it has been reported, and
 //! committed, so that whoever gets it goes on exactly behind what we counted. The group waits with
 //! us meanwhile, for [`REVOKE_WAIT`] at the most; with longer batches what was read is committed
@@ -74,6 +74,32 @@ impl Fetch {
             }
         }
         self.has_assignment = true;
+        Ok(())
+    }
+
+    /// Without a group: takes up those of the topic's partitions that are new, from their beginnings.
+    pub(super) fn grow(&mut self, partitions: impl Iterator<Item = i32>) -> Result<(), Error> {
+        let known = &self.client.partitions;
+        let is_new = |number: &i32| *number >= 0 && !known.contains(number);
+        let mut new: Vec<i32> = partitions.filter(is_new).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        new.sort_unstable();
+        let name = &self.client.name;
+        tracing::warn!(
+            "{name}: the topic has grown, reading partitions {} too",
+            numbers(&new)
+        );
+        let mut starts = list(&self.client.topic, new.iter().copied());
+        starts
+            .set_all_offsets(Offset::Beginning)
+            .and_then(|()| self.client.consumer.incremental_assign(&starts))
+            .map_err(|error| cannot(name, "in its new partitions", &error))?;
+        for &number in &new {
+            self.partitions.at(number).is_assigned = true;
+        }
+        self.client.partitions.extend(new);
         Ok(())
     }
 
