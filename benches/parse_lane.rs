@@ -7,7 +7,8 @@
 //!
 //! Contenders: `slow`, the reference parser line by line; `tape`, a bare simd-json tape of each
 //! line, which is less than a parser has to do; then the levels of the lane that this CPU has.
-//! Inputs: *orders* and *wide* as in `parser.rs`; then what should hurt the lane. `--list` is
+//! Inputs: *orders* and *wide* as in `parser.rs`; then what should hurt the lane. At the end queries of
+//! several fields, each beside the plain count of the same lines (`queries`). `--list` is
 //! ignored, any other argument picks the inputs whose name has it in it.
 //!
 //! `TALLYLINE_BENCH_TINY=1` runs the same on little data in a second.
@@ -25,6 +26,7 @@ use tallyline::decimal::Decimal;
 use tallyline::key::KeyRef;
 use tallyline::ledger::Reason;
 use tallyline::record::fast::Level;
+use tallyline::record::samples::query;
 use tallyline::record::{KeyPath, LineSink, RecordParser};
 
 #[path = "common/orders.rs"]
@@ -218,9 +220,102 @@ fn main() {
         }
         measure(name, write_line, bytes, rounds);
     }
+    if filter.is_none_or(|filter| "queries".contains(&filter)) {
+        for (name, write_line, queries) in QUERIES {
+            measure_queries(name, write_line, queries, bytes, rounds);
+        }
+    }
 }
 
-fn measure(name: &str, write_line: WriteLine, bytes: usize, rounds: usize) {
+/// What is counted by, the condition, and what is summed.
+type Flags = (
+    &'static [&'static str],
+    &'static [&'static str],
+    Option<&'static str>,
+);
+
+/// Inputs, and what is asked of them; first the plain count.
+const QUERIES: [(&str, WriteLine, &[Flags]); 2] = [
+    (
+        "orders with a country and an amount",
+        |rng, text, status| {
+            let country = ["DE", "FR", "ES", "JP"][rng.usize(..4)];
+            let (id, euros, cents) = (rng.u128(..), rng.u32(1..1000), rng.u8(..100));
+            put(
+                text,
+                format_args!(
+                    r#"{{"order_id": "{id:032x}", "status": "{status}", "country": "{country}", "amount": {euros}.{cents:02}}}"#
+                ),
+            );
+        },
+        &[
+            (&["status"], &[], None),
+            (&["status", "country"], &[], None),
+            (&["status"], &["country!=DE"], None),
+            (&["status"], &[], Some("amount")),
+            (&["status", "country"], &["country!=DE"], Some("amount")),
+        ],
+    ),
+    (
+        "wide",
+        wide_order,
+        &[
+            (&["status"], &[], None),
+            (&["status", "customer.address.country"], &[], None),
+            (&["status"], &["customer.address.country!=FR"], None),
+            (&["status"], &[], Some("items[0].price")),
+        ],
+    ),
+];
+
+fn measure_queries(
+    name: &str,
+    write_line: WriteLine,
+    queries: &[Flags],
+    bytes: usize,
+    rounds: usize,
+) {
+    let (text, lines) = input(write_line, bytes);
+    let chunks = chunks(text.as_bytes());
+    let parser = |&(by, conditions, sum): &Flags| {
+        let query = query(by, conditions, sum);
+        (
+            query.to_string(),
+            RecordParser::new(query, 1 << 20),
+            Vec::new(),
+        )
+    };
+    let mut contenders: Vec<_> = queries.iter().map(parser).collect();
+    for _ in 0..rounds {
+        for (name, parser, seconds) in &mut contenders {
+            let mut sum = Sum::default();
+            let start = Instant::now();
+            for chunk in black_box(&chunks) {
+                parser.chunk(chunk, &mut sum);
+            }
+            seconds.push(start.elapsed().as_secs_f64());
+            assert_eq!(
+                (sum.counted + sum.dropped, sum.unsummed),
+                (lines, 0),
+                "{name}"
+            );
+        }
+    }
+    println!(
+        "{name}: {lines} lines of {} bytes",
+        text.len() as u64 / lines
+    );
+    let plain = contenders[0].2.clone();
+    for (name, _, seconds) in contenders {
+        let ratios = plain.iter().zip(&seconds).map(|(plain, own)| plain / own);
+        let ratio = median(ratios.collect());
+        let rate = lines as f64 / median(seconds) / 1e6;
+        println!("  {rate:7.1} M lines/s {ratio:6.2} x plain  by {name}");
+    }
+}
+
+/// Lines of so many bytes, and how many they are.
+fn input(write_line: WriteLine, bytes: usize) -> (String, u64) {
     let mut rng = Rng::with_seed(SEED);
     let mut text = String::new();
     let mut lines = 0;
@@ -230,8 +325,12 @@ fn measure(name: &str, write_line: WriteLine, bytes: usize, rounds: usize) {
         text.push('\n');
         lines += 1;
     }
+    (text, lines)
+}
+
+fn chunks(text: &[u8]) -> Vec<&[u8]> {
     let mut chunks = Vec::new();
-    let mut rest = text.as_bytes();
+    let mut rest = text;
     while !rest.is_empty() {
         let window = &rest[..rest.len().min(CHUNK_BYTES)];
         let last = memrchr(b'\n', window).expect("lines are short");
@@ -239,7 +338,12 @@ fn measure(name: &str, write_line: WriteLine, bytes: usize, rounds: usize) {
         chunks.push(chunk);
         rest = behind;
     }
+    chunks
+}
 
+fn measure(name: &str, write_line: WriteLine, bytes: usize, rounds: usize) {
+    let (text, lines) = input(write_line, bytes);
+    let chunks = chunks(text.as_bytes());
     let path = KeyPath::parse("status").expect("a key path");
     let parser = |level| {
         let parser = RecordParser::with_level(path.clone(), 1 << 20, level);

@@ -1,22 +1,19 @@
 //! A chunk of lines, good and bad, judged by the fast lane at each level this CPU has, by the slow
-//! parser and by the oracle. The first byte picks the key path.
+//! parser and by the oracle. The first byte picks the query.
 
 #![no_main]
 
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use tallyline::record::KeyPath;
+use tallyline::record::Query;
 use tallyline::record::fast::check::check_chunk;
-use tallyline::record::samples::PATHS;
+use tallyline::record::samples::queries;
 
-static KEY_PATHS: LazyLock<Vec<KeyPath>> = LazyLock::new(|| {
-    let parse = |text| KeyPath::parse(text).expect("the samples' paths are valid");
-    PATHS.into_iter().map(parse).collect()
-});
+static QUERIES: LazyLock<Vec<Query>> = LazyLock::new(queries);
 
 fuzz_target!(|input: &[u8]| {
     if let Some((pick, chunk)) = input.split_first() {
-        check_chunk(&KEY_PATHS[usize::from(*pick) % KEY_PATHS.len()], chunk);
+        check_chunk(&QUERIES[usize::from(*pick) % QUERIES.len()], chunk);
     }
 });

@@ -48,6 +48,19 @@ pub enum Verdict<'a> {
     Dropped(Reason),
 }
 
+impl Verdict<'_> {
+    /// Tells the sink what this line turned out to be.
+    #[inline(always)]
+    fn deliver(self, line: &[u8], sink: &mut impl LineSink) {
+        match self {
+            Verdict::Counted(key) => sink.counted(key),
+            Verdict::Summed(key, number) => sink.summed(key, number),
+            Verdict::Timed(key, nanos) => sink.timed(key, nanos),
+            Verdict::Dropped(reason) => sink.dropped(reason, line),
+        }
+    }
+}
+
 /// Takes the verdicts of a chunk's lines, in the order of the lines.
 pub trait LineSink {
     /// A line was a record with this key.
@@ -92,9 +105,8 @@ impl RecordParser {
     ) -> Self {
         let query = query.into();
         let line_bytes_max = max_line_bytes.min(simd::LINE_BYTES_MAX);
-        let plain = query.plain().zip(level);
         RecordParser {
-            fast: plain.and_then(|(path, level)| FastParser::new(path, line_bytes_max, level)),
+            fast: level.and_then(|level| FastParser::new(&query, line_bytes_max, level)),
             slow: SlowParser {
                 query,
                 line_bytes_max,
@@ -132,12 +144,7 @@ impl RecordParser {
     /// Lines end at `\n`; the last one may lack it, and nothing behind the last `\n` is no line.
     pub fn chunk<K: LineSink>(&mut self, chunk: &[u8], sink: &mut K) -> u64 {
         let RecordParser { fast, slow } = self;
-        let mut judge = |line: &[u8], sink: &mut K| match slow.line(line) {
-            Verdict::Counted(key) => sink.counted(key),
-            Verdict::Summed(key, number) => sink.summed(key, number),
-            Verdict::Timed(key, nanos) => sink.timed(key, nanos),
-            Verdict::Dropped(reason) => sink.dropped(reason, line),
-        };
+        let mut judge = |line: &[u8], sink: &mut K| slow.line(line).deliver(line, sink);
         let lines = match fast {
             Some(fast) => fast.chunk(chunk, &mut judge, sink),
             None => each_line(chunk, |line| judge(line, sink)),

@@ -50,21 +50,26 @@ const QUERIES: [(&[&str], &[&str], Option<&str>); 16] = [
 /// # Panics
 /// Never: they are valid.
 pub fn queries() -> Vec<Query> {
-    let path = |text: &str| KeyPath::parse(text).expect("the samples' paths are valid");
-    let condition =
-        |text: &&str| Condition::parse(text).expect("the samples' conditions are valid");
-    let mut queries: Vec<Query> = PATHS.iter().map(|text| path(text).into()).collect();
-    for (by, conditions, sum) in QUERIES {
-        let by = by.iter().map(|text| path(text)).collect();
-        let conditions = conditions.iter().map(condition).collect();
-        let query = Query::new(by, conditions, sum.map(path));
-        queries.push(query.expect("the samples' queries have few fields"));
-    }
-    for (by, time) in [("status", "a"), ("a", "order_id"), ("b", "b")] {
-        let query = Query::from(path(by)).with_time(path(time), TimeFormat::Auto);
-        queries.push(query.expect("the samples' queries have few fields"));
-    }
-    queries
+    let plain = PATHS.iter().map(|path| query(&[path], &[], None));
+    let others = QUERIES.map(|(by, conditions, sum)| query(by, conditions, sum));
+    let timed = [("status", "a"), ("a", "order_id"), ("b", "b")].map(|(by, time)| {
+        let time = KeyPath::parse(time).expect("a key path");
+        let query = query(&[by], &[], None).with_time(time, TimeFormat::Auto);
+        query.expect("a query of few fields")
+    });
+    plain.chain(others).chain(timed).collect()
+}
+
+/// A query, from the texts of its flags.
+///
+/// # Panics
+/// If one of them is wrong.
+pub fn query(by: &[&str], conditions: &[&str], sum: Option<&str>) -> Query {
+    let path = |text: &&str| KeyPath::parse(text).expect("a key path");
+    let condition = |text: &&str| Condition::parse(text).expect("a condition");
+    let by = by.iter().map(path).collect();
+    let conditions = conditions.iter().map(condition).collect();
+    Query::new(by, conditions, sum.as_ref().map(path)).expect("a query of few fields")
 }
 
 const NAMES: [&str; 14] = [

@@ -6,7 +6,7 @@ use super::index::{Escape, Index, Portable, SEGMENT_BYTES_MAX, Simd};
 use super::{BailReason, Instructions, Level};
 use crate::oracle::Oracle;
 use crate::record::check::Verdicts;
-use crate::record::{KeyPath, LineSink, RecordParser, each_line};
+use crate::record::{LineSink, Query, RecordParser, each_line};
 
 /// The line limit that [`check_chunk`] sets, in bytes: low enough for a fuzzer to reach, and high
 /// enough for some lines to share a segment.
@@ -25,7 +25,7 @@ pub struct Bails(pub [u64; BailReason::ALL.len()]);
 /// # Panics
 ///
 /// If any two differ.
-pub fn check_chunk(path: &KeyPath, chunk: &[u8]) -> Bails {
+pub fn check_chunk(query: &Query, chunk: &[u8]) -> Bails {
     let mut bails = Bails::default();
     check_index(chunk);
     for line_bytes_max in [LINE_BYTES_MAX, 1 << 20] {
@@ -35,33 +35,52 @@ pub fn check_chunk(path: &KeyPath, chunk: &[u8]) -> Bails {
         }
         twice.extend_from_slice(chunk);
 
-        let oracle = Oracle::new(path.clone(), line_bytes_max);
+        let oracle = Oracle::new(query.clone(), line_bytes_max);
         let mut expected = Verdicts::default();
+        let (mut numbers, mut times) = (Vec::new(), Vec::new());
         each_line(&twice, |line| match oracle.verdict(line) {
-            Ok(key) => expected.counted(key.as_ref()),
+            Ok(key) => {
+                expected.counted(key.as_ref());
+                numbers.extend(query.sum().map(|_| oracle.number(line)));
+                times.extend(query.time().map(|_| oracle.time(line)));
+            }
             Err(reason) => expected.dropped(reason, line),
         });
         for level in [None].into_iter().chain(Level::ALL.map(Some)) {
-            let mut parser = RecordParser::with_level(path.clone(), line_bytes_max, level);
+            let mut parser = RecordParser::with_level(query.clone(), line_bytes_max, level);
             let mut verdicts = Verdicts::default();
             let lines = parser.chunk(&twice, &mut verdicts);
             assert_eq!(
                 lines,
                 expected.0.len() as u64,
-                "lines; {level:?}, path {path}"
+                "lines; {level:?}, by {query}"
             );
             for (line, (got, expected)) in verdicts.0.iter().zip(&expected.0).enumerate() {
                 assert_eq!(
                     got,
                     expected,
-                    "{level:?}, oracle; path {path}; line {line} of {:?}",
+                    "{level:?}, oracle; by {query}; line {line} of {:?}",
                     String::from_utf8_lossy(&twice)
                 );
             }
             assert_eq!(
                 verdicts.0.len(),
                 expected.0.len(),
-                "verdicts; {level:?}, path {path}"
+                "verdicts; {level:?}, by {query}"
+            );
+            let summed = verdicts.1.iter().map(|number| Some((*number)?.to_string()));
+            assert!(
+                summed.eq(numbers.iter().cloned()),
+                "numbers; {level:?}, by {query}; {:?}, oracle {numbers:?}; {:?}",
+                verdicts.1,
+                String::from_utf8_lossy(&twice)
+            );
+            let timed = verdicts.2.iter().map(|&nanos| Some(nanos));
+            assert!(
+                timed.eq(times.iter().copied()),
+                "times; {level:?}, by {query}; {:?}, oracle {times:?}; {:?}",
+                verdicts.2,
+                String::from_utf8_lossy(&twice)
             );
             for (reason, count) in parser.fast().into_iter().flat_map(|fast| fast.bails()) {
                 bails.0[reason as usize] += count;

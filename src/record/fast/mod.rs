@@ -8,7 +8,8 @@
 //! they are the letter of recent lines but for a few values (`template`).
 //!
 //! Every line is validated whole: structure, literals, numbers, escapes, UTF-8. The lane is held to
-//! one rule: it never accepts what the reference parser would refuse, and never gives another key.
+//! one rule: it never accepts what the reference parser would refuse, and never gives another verdict, key or
+//! number (what becomes of a line's fields is in `asked`).
 //! Where it is not sure it *bails*: the line goes to the slow parser, and the lane goes on with the
 //! next one. Each bail is counted under its [`BailReason`]. Where nearly all lines bail, the lane
 //! rests: it leaves whole segments to the slow parser and tries again later.
@@ -30,6 +31,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod walk;
+mod asked;
 mod escape;
 mod number;
 mod path;
@@ -42,13 +44,12 @@ use memchr::{memchr, memrchr};
 
 use crate::key::{KeyKind, KeyRef};
 use crate::ledger::Reason;
-use crate::record::path::KeyPath;
+use crate::record::query::Query;
 use crate::record::{LineSink, each_line};
+use asked::Asked;
 use index::{Index, Portable, SEGMENT_BYTES_MAX, SLOTS_MAX, Simd};
-use path::Path;
-use shape::{Draft, Shapes};
+use shape::Shapes;
 use template::{Lesson, Templates};
-use walk::Found;
 
 /// The instructions a lane uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,35 +153,30 @@ impl BailReason {
     ];
 }
 
-/// Judges lines by one key path, as fast as the machine allows.
+/// Judges lines by one query, as fast as the machine allows.
 pub struct FastParser {
     instructions: Instructions,
-    path: Path,
+    asked: Asked,
     /// The longest segment, in bytes.
     segment_bytes_max: usize,
     index: Index,
     shapes: Shapes,
-    draft: Draft,
     templates: Templates,
-    /// The last key with escapes, resolved.
-    resolved: Vec<u8>,
     rest: Rest,
     bails: [u64; BailReason::ALL.len()],
 }
 
 impl FastParser {
-    /// A lane that takes the key from `path` and whose slow parser refuses lines of more than
+    /// A lane that answers `query` and whose slow parser refuses lines of more than
     /// `line_bytes_max` bytes; nothing if the CPU has not the instructions.
-    pub fn new(path: &KeyPath, line_bytes_max: usize, level: Level) -> Option<FastParser> {
+    pub fn new(query: &Query, line_bytes_max: usize, level: Level) -> Option<FastParser> {
         Some(FastParser {
             instructions: Instructions::detect(level)?,
-            path: Path::new(path),
+            asked: Asked::new(query),
             segment_bytes_max: SEGMENT_BYTES_MAX.min(line_bytes_max),
             index: Index::new(),
             shapes: Shapes::new(),
-            draft: Draft::default(),
             templates: Templates::default(),
-            resolved: Vec::new(),
             rest: Rest::default(),
             bails: [0; BailReason::ALL.len()],
         })
@@ -238,8 +234,9 @@ impl FastParser {
             let (judged, by_template) = short.run(
                 #[inline(always)]
                 || {
+                    let asked = &mut self.asked;
                     self.templates
-                        .run(short, rest, self.segment_bytes_max, sink)
+                        .run(short, rest, self.segment_bytes_max, asked, sink)
                 },
             );
             rest = &rest[judged..];
@@ -318,7 +315,7 @@ impl FastParser {
             // Up to slot `end`, where a line starts or the segment ends, all is UTF-8.
             let end = if is_ascii { len } else { segment.utf8_end(at) };
             while at < end {
-                let run = self.shapes.run(segment, at, end, &mut self.resolved, sink);
+                let run = self.shapes.run(segment, at, end, &mut self.asked, sink);
                 if run.1 as usize > lesson.lines {
                     lesson = self.shapes.lesson(at, run.1 as usize);
                 }
@@ -334,19 +331,16 @@ impl FastParser {
                     at += 1;
                     continue;
                 }
-                let newline = match walk::line(segment, at, &self.path, self.draft.start(at)) {
-                    Ok(walked) => {
-                        self.shapes.keep(segment, &self.path, walked, &self.draft);
-                        match walked.found {
-                            Found::Nothing => {
-                                sink.dropped(Reason::Missing, segment.line(at, walked.newline));
-                            }
-                            Found::Scalar(slot) => sink.counted(segment.key(slot)),
-                            Found::Escaped(slot) => {
-                                sink.counted(segment.escaped_key(slot, &mut self.resolved));
-                            }
+                let newline = match self.asked.walk(segment, at) {
+                    Ok((newline, founds)) => {
+                        let slots = (at, newline);
+                        self.shapes.keep(segment, slots, &founds, &self.asked);
+                        if self.asked.is_plain() {
+                            self.asked.judge_plain(segment, founds[0], slots, sink);
+                        } else {
+                            self.asked.judge(segment, &founds, slots, sink);
                         }
-                        walked.newline
+                        newline
                     }
                     Err(reason) => {
                         let newline = segment.newline(at);

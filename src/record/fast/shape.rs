@@ -2,7 +2,7 @@
 //!
 //! Two lines have the same *shape* when their slots are of the same kinds in the same order. All
 //! that the walk concludes from kinds is then true of both. Left to check are the numbers, the
-//! literals, and the names that decide about the path: if each of these still is or is not the
+//! literals, and the names that decide about a path: if each of these still is or is not the
 //! path's step as it was, the value is at the same slot. A line with an escape in one of these names has
 //! no shape.
 //!
@@ -12,12 +12,13 @@
 //! has exactly `len` slots.
 
 use super::Segment;
+use super::asked::{Asked, Founds};
 use super::index::Simd;
 use super::path::Path;
-use super::template::Lesson;
-use super::walk::{Found, Notes, Walked};
-use crate::ledger::Reason;
+use super::template::{Lesson, NOWHERE};
+use super::walk::{Found, Notes};
 use crate::record::LineSink;
+use crate::record::query::FIELDS_MAX;
 
 /// The most slots of a shape that is kept.
 const SLOTS_KEPT_MAX: usize = 256;
@@ -42,11 +43,11 @@ struct Shape {
     names: Vec<Name>,
     /// The numbers and literals.
     scalars: Vec<u16>,
-    /// What is on the path.
-    found: Found,
+    /// What is on the path of each field.
+    founds: Founds,
 }
 
-/// A name that decides about the path.
+/// A name that decides about a path.
 struct Name {
     slot: u16,
     is_step: bool,
@@ -63,7 +64,7 @@ impl Shapes {
             kinds: Box::new([0; SLOTS_KEPT_MAX]),
             names: Vec::new(),
             scalars: Vec::new(),
-            found: Found::Nothing,
+            founds: [Found::Nothing; FIELDS_MAX],
         });
         Shapes {
             shapes,
@@ -81,7 +82,7 @@ impl Shapes {
         segment: Segment<'_, S>,
         at: usize,
         end: usize,
-        resolved: &mut Vec<u8>,
+        asked: &mut Asked,
         sink: &mut impl LineSink,
     ) -> (usize, u64) {
         if !self.shapes[self.recent].fits(segment, at) {
@@ -90,7 +91,7 @@ impl Shapes {
                 None => return (at, 0),
             }
         }
-        self.shapes[self.recent].run(segment, at, end, resolved, sink)
+        self.shapes[self.recent].run(segment, at, end, asked, sink)
     }
 
     /// What there is to learn from `lines` lines from the one whose first slot is `first` on, which
@@ -101,51 +102,44 @@ impl Shapes {
             first,
             lines,
             slots: shape.len,
-            value: match shape.found {
-                Found::Scalar(slot) => Some(slot),
-                Found::Nothing | Found::Escaped(_) => None,
-            },
+            values: shape.founds.map(|found| match found {
+                Found::Scalar(slot) => slot as u16,
+                Found::Nothing | Found::Container | Found::Escaped(_) => NOWHERE,
+            }),
+            has_containers: shape.founds.contains(&Found::Container),
         }
     }
 
-    /// Keeps the shape of a line, from the walk of it and the notes on that.
+    /// Keeps the shape of the line from slot `first` to `newline`, in which that was found, from the notes
+    /// on the walks of it.
     pub(super) fn keep<S: Simd>(
         &mut self,
         segment: Segment<'_, S>,
-        path: &Path,
-        walked: Walked,
-        draft: &Draft,
+        (first, newline): (usize, usize),
+        founds: &Founds,
+        asked: &Asked,
     ) {
-        let len = walked.newline + 1 - draft.first;
-        if draft.is_unusual || len > SLOTS_KEPT_MAX {
+        let len = newline + 1 - first;
+        if len > SLOTS_KEPT_MAX || asked.drafts().any(|(_, draft)| draft.is_unusual) {
             return;
         }
         let shape = &mut self.shapes[self.oldest];
-        // `len` bounds every slot, so they all fit `u16`.
-        let slot = |slot: usize| (slot - draft.first) as u16;
+        // Whatever comes of it, what it was is gone.
         shape.len = 0;
         shape.names.clear();
-        for &(name, level, is_step) in &draft.names {
-            let Some((step, mask)) = path.window(level) else {
+        for (path, draft) in asked.drafts() {
+            if shape.add_names(path, draft).is_none() {
                 return;
-            };
-            shape.names.push(Name {
-                slot: slot(name),
-                is_step,
-                mask,
-                step,
-            });
+            }
         }
-        shape.scalars.clear();
-        shape
-            .scalars
-            .extend(draft.scalars.iter().map(|&scalar| slot(scalar)));
-        shape.kinds[..len].copy_from_slice(&segment.kinds()[draft.first..][..len]);
-        shape.found = match walked.found {
-            Found::Nothing => Found::Nothing,
-            Found::Scalar(slot) => Found::Scalar(slot - draft.first),
-            Found::Escaped(slot) => Found::Escaped(slot - draft.first),
-        };
+        // Every walk has seen the same scalars.
+        if let Some((_, draft)) = asked.drafts().next() {
+            let scalars = draft.scalars.iter().map(|&scalar| draft.slot(scalar));
+            shape.scalars.clear();
+            shape.scalars.extend(scalars);
+        }
+        shape.kinds[..len].copy_from_slice(&segment.kinds()[first..][..len]);
+        shape.founds = *founds;
         shape.len = len;
         self.recent = self.oldest;
         self.oldest = (self.oldest + 1) % SHAPES;
@@ -153,6 +147,20 @@ impl Shapes {
 }
 
 impl Shape {
+    /// Adds the names that decide about a path; nothing if one cannot be compared.
+    fn add_names(&mut self, path: &Path, draft: &Draft) -> Option<()> {
+        for &(name, level, is_step) in &draft.names {
+            let (step, mask) = path.window(level)?;
+            self.names.push(Name {
+                slot: draft.slot(name),
+                is_step,
+                mask,
+                step,
+            });
+        }
+        Some(())
+    }
+
     /// Whether the line whose first slot is `at` has this shape.
     #[inline(always)]
     fn fits<S: Simd>(&self, segment: Segment<'_, S>, mut at: usize) -> bool {
@@ -183,19 +191,45 @@ impl Shape {
     fn run<S: Simd>(
         &self,
         segment: Segment<'_, S>,
+        at: usize,
+        end: usize,
+        asked: &mut Asked,
+        sink: &mut impl LineSink,
+    ) -> (usize, u64) {
+        if asked.is_plain() {
+            let found = self.founds[0];
+            self.each(
+                segment,
+                at,
+                end,
+                #[inline(always)]
+                |slots| asked.judge_plain(segment, found, slots, sink),
+            )
+        } else {
+            self.each(
+                segment,
+                at,
+                end,
+                #[inline(always)]
+                |slots| asked.judge(segment, &self.founds, slots, sink),
+            )
+        }
+    }
+
+    /// Has lines of this shape judged, by the slots of their beginning and their newline, as long as they
+    /// are valid.
+    #[inline(always)]
+    fn each<S: Simd>(
+        &self,
+        segment: Segment<'_, S>,
         mut at: usize,
         end: usize,
-        resolved: &mut Vec<u8>,
-        sink: &mut impl LineSink,
+        mut judge: impl FnMut((usize, usize)),
     ) -> (usize, u64) {
         let mut lines = 0;
         while self.names_agree(segment, at) && self.scalars_agree(segment, at) {
             let behind = at + self.len;
-            match self.found {
-                Found::Scalar(slot) => sink.counted(segment.key(at + slot)),
-                Found::Escaped(slot) => sink.counted(segment.escaped_key(at + slot, resolved)),
-                Found::Nothing => sink.dropped(Reason::Missing, segment.line(at, behind - 1)),
-            }
+            judge((at, behind - 1));
             lines += 1;
             at = behind;
             if at >= end || !self.fits(segment, at) {
@@ -205,7 +239,7 @@ impl Shape {
         (at, lines)
     }
 
-    /// Whether each name that decides about the path decides as it did.
+    /// Whether each name that decides about a path decides as it did.
     #[inline(always)]
     fn names_agree<S: Simd>(&self, segment: Segment<'_, S>, at: usize) -> bool {
         for name in &self.names {
@@ -256,6 +290,11 @@ impl Draft {
         self.scalars.clear();
         self.is_unusual = false;
         self
+    }
+
+    /// A slot as it counts from the line's first; of a line that is kept it fits.
+    fn slot(&self, slot: usize) -> u16 {
+        (slot - self.first) as u16
     }
 
     /// Whether there is room for another note; what has no room is not worth one.

@@ -21,11 +21,13 @@
 
 use std::ops::Range;
 
+use super::asked::Asked;
 use super::index::{BLOCK_BYTES, Simd};
 use super::{Segment, number};
 use crate::key::{KeyKind, KeyRef};
 use crate::ledger::Reason;
 use crate::record::LineSink;
+use crate::record::query::FIELDS_MAX;
 
 /// The most gaps of a template. Each costs a chain of some 15 cycles, as long as a block's index.
 const GAPS_MAX: usize = 4;
@@ -45,8 +47,23 @@ pub(super) struct Lesson {
     pub(super) lines: usize,
     /// The slots of each.
     pub(super) slots: usize,
-    /// The value on the path, as a slot of a line.
-    pub(super) value: Option<usize>,
+    /// The value of each field, as a slot of a line; [`NOWHERE`] if there is none.
+    pub(super) values: [u16; FIELDS_MAX],
+    /// Whether a field leads to an object or an array. Then nothing is learnt: a template knows of values,
+    /// and of none.
+    pub(super) has_containers: bool,
+}
+
+/// A slot that no value is at: lines of so many slots have no shape.
+pub(super) const NOWHERE: u16 = u16::MAX;
+
+impl Lesson {
+    /// The fields whose value is at this slot of a line: a bit for each.
+    fn fields_at(&self, slot: usize) -> u16 {
+        let values = self.values.iter().enumerate();
+        let here = values.filter(|&(_, &value)| usize::from(value) == slot);
+        here.fold(0, |fields, (field, _)| fields | 1 << field)
+    }
 }
 
 /// What lines are compared with. See the module's documentation.
@@ -62,7 +79,10 @@ pub(super) struct Template {
 struct Part {
     blocks: Vec<Block>,
     gap: Gap,
+    /// Where the first field is: all there is to know of a plain count.
     key: Key,
+    /// The fields that are in this part, and where.
+    fields: Vec<(usize, Key)>,
 }
 
 /// At most 64 bytes of a line.
@@ -87,7 +107,7 @@ enum Gap {
     Scalar(u8),
 }
 
-/// Where in a part the key is.
+/// Where in a part a field's value is.
 #[derive(Clone, Copy, Debug, Default)]
 enum Key {
     /// In another part, or the line has none.
@@ -105,7 +125,8 @@ struct Token {
     start: usize,
     end: usize,
     is_string: bool,
-    is_key: bool,
+    /// The fields whose value it is: a bit for each.
+    fields: u16,
 }
 
 impl Template {
@@ -160,15 +181,15 @@ impl Template {
             part.share(&line[at..token.start]);
             at = token.end;
             let is_gap = !token.is_string || many_lengths.next() == Some(&true);
-            if token.is_key {
-                part.key = match is_gap {
-                    true => Key::Gap,
-                    false => Key::Shared {
-                        offset: part.bytes.len(),
-                        len: token.end - token.start,
-                    },
-                };
-            }
+            let key = match is_gap {
+                true => Key::Gap,
+                false => Key::Shared {
+                    offset: part.bytes.len(),
+                    len: token.end - token.start,
+                },
+            };
+            let fields = (0..FIELDS_MAX).filter(|field| token.fields >> field & 1 == 1);
+            part.fields.extend(fields.map(|field| (field, key)));
             if is_gap {
                 let gap = match token.is_string {
                     true => Gap::String,
@@ -196,29 +217,66 @@ impl Template {
         simd: S,
         text: &[u8],
         line_bytes_max: usize,
+        asked: &mut Asked,
         sink: &mut impl LineSink,
     ) -> (usize, u64) {
+        if asked.is_plain() {
+            self.each(
+                simd,
+                text,
+                line_bytes_max,
+                OnePlace(NO_PLACE),
+                #[inline(always)]
+                |line, OnePlace(place)| match value_at(text, place) {
+                    Some(key) => sink.counted(key),
+                    None => sink.dropped(Reason::Missing, line),
+                },
+            )
+        } else {
+            self.each(
+                simd,
+                text,
+                line_bytes_max,
+                AllPlaces([NO_PLACE; FIELDS_MAX]),
+                #[inline(always)]
+                |line, AllPlaces(places)| {
+                    asked.judge_keys(|field| value_at(text, &places[field]), line, sink);
+                },
+            )
+        }
+    }
+
+    /// Gives each line that fits, and where its values are, to `judge`; as [`Template::run`].
+    #[inline(always)]
+    fn each<S: Simd, P: Places>(
+        &self,
+        simd: S,
+        text: &[u8],
+        line_bytes_max: usize,
+        mut places: P,
+        mut judge: impl FnMut(&[u8], &P),
+    ) -> (usize, u64) {
         let (mut start, mut lines) = (0, 0);
-        while let Some((end, key)) = self.line(simd, text, start) {
+        while let Some(end) = self.line(simd, text, start, &mut places) {
             if end - start - 1 > line_bytes_max {
                 break;
             }
-            if key.is_empty() && key.start == 0 {
-                sink.dropped(Reason::Missing, &text[start..end - 1]);
-            } else {
-                sink.counted(key_at(text, key));
-            }
+            judge(&text[start..end - 1], &places);
             start = end;
             lines += 1;
         }
         (start, lines)
     }
 
-    /// The end of the line that starts at `start`, if it fits, and where its key is: `0..0` if it has
-    /// none.
+    /// The end of the line that starts at `start`, if it fits; `places` take where its values are.
     #[inline(always)]
-    fn line<S: Simd>(&self, simd: S, text: &[u8], start: usize) -> Option<(usize, Range<usize>)> {
-        let mut key = 0..0;
+    fn line<S: Simd>(
+        &self,
+        simd: S,
+        text: &[u8],
+        start: usize,
+        places: &mut impl Places,
+    ) -> Option<usize> {
         let mut at = start;
         for part in &self.parts {
             let part_start = at;
@@ -243,15 +301,53 @@ impl Template {
                 },
                 Gap::Scalar(end) => at = scalar_end(simd, text, at, end)?,
             }
-            match part.key {
-                Key::Elsewhere => {}
-                Key::Shared { offset, len } => {
-                    key = part_start + offset..part_start + offset + len;
-                }
-                Key::Gap => key = gap_start..at,
-            }
+            places.take(part, part_start, gap_start..at);
         }
-        Some((at, key))
+        Some(at)
+    }
+}
+
+/// Where no value is: before one is a colon, at the least.
+const NO_PLACE: Range<usize> = 0..0;
+
+/// Where the values of a line are. All lines that fit have the same fields, so what one takes replaces
+/// what the line before it took.
+trait Places {
+    /// A part starts there, and that is its gap.
+    fn take(&mut self, part: &Part, start: usize, gap: Range<usize>);
+}
+
+/// The one of a plain count.
+struct OnePlace(Range<usize>);
+
+impl Places for OnePlace {
+    #[inline(always)]
+    fn take(&mut self, part: &Part, start: usize, gap: Range<usize>) {
+        part.key.put(start, gap, &mut self.0);
+    }
+}
+
+/// Those of all fields.
+struct AllPlaces([Range<usize>; FIELDS_MAX]);
+
+impl Places for AllPlaces {
+    #[inline(always)]
+    fn take(&mut self, part: &Part, start: usize, gap: Range<usize>) {
+        for (field, key) in &part.fields {
+            key.put(start, gap.clone(), &mut self.0[*field]);
+        }
+    }
+}
+
+impl Key {
+    /// Where it is in a part that starts there and has this gap, if it is in it.
+    #[inline(always)]
+    fn put(self, start: usize, gap: Range<usize>, place: &mut Range<usize>) {
+        match self {
+            Key::Elsewhere => {}
+            Key::Shared { offset, len } => *place = start + offset..start + offset + len,
+            Key::Gap => *place = gap,
+        }
     }
 }
 
@@ -277,7 +373,12 @@ fn scalar_end<S: Simd>(simd: S, text: &[u8], start: usize, end: u8) -> Option<us
     is_whole.then_some(next)
 }
 
-/// The key that stands there; a string's quotes are around it.
+/// The value that stands there, if any does; a string's quotes are around it.
+#[inline(always)]
+fn value_at<'a>(text: &'a [u8], place: &Range<usize>) -> Option<KeyRef<'a>> {
+    (place.start > 0).then(|| key_at(text, place.clone()))
+}
+
 #[inline(always)]
 fn key_at(text: &[u8], key: Range<usize>) -> KeyRef<'_> {
     let is_string = text[key.start - 1] == b'"';
@@ -326,7 +427,7 @@ fn tokens<S: Simd>(segment: Segment<'_, S>, first: usize, lesson: Lesson) -> Opt
                 start,
                 end,
                 is_string,
-                is_key: lesson.value == Some(opening),
+                fields: lesson.fields_at(opening),
             });
         }
     }
@@ -351,7 +452,7 @@ fn is_alike(a: (&[u8], &[Token]), b: (&[u8], &[Token])) -> bool {
 struct Draft {
     bytes: Vec<u8>,
     is_shared: Vec<bool>,
-    key: Key,
+    fields: Vec<(usize, Key)>,
 }
 
 impl Draft {
@@ -387,7 +488,11 @@ impl Draft {
         Part {
             blocks: blocks.collect(),
             gap,
-            key: self.key,
+            key: match self.fields.first() {
+                Some(&(0, key)) => key,
+                _ => Key::Elsewhere,
+            },
+            fields: self.fields,
         }
     }
 }
@@ -429,12 +534,13 @@ impl Templates {
         simd: S,
         text: &[u8],
         line_bytes_max: usize,
+        asked: &mut Asked,
         sink: &mut impl LineSink,
     ) -> (usize, u64) {
         let Some(template) = &self.template else {
             return (0, 0);
         };
-        let (bytes, lines) = template.run(simd, text, line_bytes_max, sink);
+        let (bytes, lines) = template.run(simd, text, line_bytes_max, asked, sink);
         self.lines += lines;
         self.is_good = lines >= GOOD_LINES;
         if self.is_good {
@@ -456,7 +562,7 @@ impl Templates {
     /// Offers a segment's longest run of one shape; it is learnt from if there is need and the time
     /// has come.
     pub(super) fn teach<S: Simd>(&mut self, segment: Segment<'_, S>, lesson: Lesson) {
-        if self.is_good || lesson.lines < LESSON_LINES_MIN {
+        if self.is_good || lesson.lines < LESSON_LINES_MIN || lesson.has_containers {
             return;
         }
         if self.wait > 0 {
@@ -474,15 +580,15 @@ impl Templates {
 mod tests {
     use super::super::check::{LINE_BYTES_MAX, check_chunk};
     use super::super::{FastParser, Level};
-    use crate::record::KeyPath;
+    use crate::record::Query;
     use crate::record::check::Verdicts;
+    use crate::record::samples::query;
 
     /// How many of a chunk's lines templates judge at each level, in segments of half a KiB.
-    fn templated(by: &str, chunk: &[u8]) -> Vec<u64> {
-        let path = KeyPath::parse(by).expect("a key path");
-        check_chunk(&path, chunk);
+    fn templated(query: &Query, chunk: &[u8]) -> Vec<u64> {
+        check_chunk(query, chunk);
         let lanes = Level::ALL.into_iter();
-        let lanes = lanes.filter_map(|level| FastParser::new(&path, LINE_BYTES_MAX, level));
+        let lanes = lanes.filter_map(|level| FastParser::new(query, LINE_BYTES_MAX, level));
         lanes
             .map(|mut lane| {
                 lane.chunk(chunk, &mut |_, _| {}, &mut Verdicts::default());
@@ -496,6 +602,27 @@ mod tests {
             .into_iter()
             .map(|line| [line.as_ref(), b"\n"].concat());
         ended.collect::<Vec<_>>().concat()
+    }
+
+    /// A plain count.
+    fn by(path: &str) -> Query {
+        query(&[path], &[], None)
+    }
+
+    /// The lines with a query each, first the plain ones.
+    fn lines_and_queries() -> Vec<(Query, &'static str)> {
+        let plain = LINES.iter().map(|(path, line)| (by(path), *line));
+        let [order, numbers, _, _, nested, nowhere] = LINES.map(|(_, line)| line);
+        let others = [
+            (query(&["id", "status"], &[], None), order),
+            (query(&["status"], &["id!=x"], Some("n[0]")), numbers),
+            (
+                query(&["a.c", "a.b"], &["a.c=1", "b!=1"], Some("a.c")),
+                nested,
+            ),
+            (query(&["status", "nowhere"], &["n"], None), nowhere),
+        ];
+        plain.chain(others).collect()
     }
 
     const LINES: [(&str, &str); 6] = [
@@ -518,9 +645,9 @@ mod tests {
 
     #[test]
     fn lines_like_the_last_ones_need_no_index() {
-        for (by, line) in LINES {
+        for (query, line) in lines_and_queries() {
             let count = 100;
-            for templated in templated(by, &lines(vec![line; count])) {
+            for templated in templated(&query, &lines(vec![line; count])) {
                 // The first segment and the chunk's last bytes are the index's.
                 assert!(templated as usize > count / 2, "{templated} of {line}");
             }
@@ -533,7 +660,7 @@ mod tests {
             let status = ["PLACED", "SHIPPED", "DELIVERED", ""][i % 4];
             format!(r#"{{"id": "{i:032x}", "status": "{status}", "n": {i}}}"#)
         });
-        for templated in templated("status", &lines(orders)) {
+        for templated in templated(&by("status"), &lines(orders)) {
             assert!(templated > 150, "{templated}");
         }
         // Once it has had two lengths, a string is a gap for good.
@@ -541,7 +668,7 @@ mod tests {
             let status = if i % 40 == 39 { "CANCELLED" } else { "PLACED" };
             format!(r#"{{"id": "{i:032x}", "status": "{status}"}}"#)
         });
-        for templated in templated("status", &lines(rare)) {
+        for templated in templated(&by("status"), &lines(rare)) {
             assert!(templated > 300, "{templated}");
         }
     }
@@ -551,7 +678,7 @@ mod tests {
         // Each line with each of its bytes changed, left out, or another put before it, between
         // lines that make a template of it.
         let bytes = b"\"\\{}[]:,\n\r\t\x00\x1f \x7f\x80\xc3\xff0123459-+.eEtrufalsnx/\xa4";
-        for (by, line) in LINES {
+        for (query, line) in lines_and_queries() {
             let usual = lines(vec![line; 12]);
             let line = line.as_bytes();
             for at in 0..=line.len() {
@@ -569,11 +696,11 @@ mod tests {
                     chunk.extend_from_slice(&lines([[before, rest].concat()]));
                 }
                 let usual_lines = 12 * (bytes.len() as u64 + 1);
-                for templated in templated(by, &chunk) {
+                for templated in templated(&query, &chunk) {
                     let least = usual_lines / 16;
                     assert!(
                         templated > least,
-                        "{templated} of {usual_lines} of {by}, byte {at}"
+                        "{templated} of {usual_lines} of {query}, byte {at}"
                     );
                 }
             }
@@ -584,7 +711,7 @@ mod tests {
     fn a_stream_without_a_usual_line_teaches_ever_more_rarely() {
         let chunk = lines((0..20_000).map(|i| format!(r#"{{"a{}":1,"status":"x"}}"#, i % 7)));
         assert!(
-            templated("status", &chunk)
+            templated(&by("status"), &chunk)
                 .into_iter()
                 .all(|lines| lines == 0)
         );
@@ -593,6 +720,6 @@ mod tests {
             0 => r#"{"a":1,"status":"x"}"#,
             _ => r#"{"status":"y"}"#,
         }));
-        templated("status", &chunk);
+        templated(&by("status"), &chunk);
     }
 }

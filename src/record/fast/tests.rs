@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::check::{LINE_BYTES_MAX, check_chunk, check_index};
 use super::*;
 use crate::record::check::Verdicts;
-use crate::record::samples::{PATHS, corner_cases, mutate, nested, record};
+use crate::record::samples::{corner_cases, mutate, nested, queries, query, record};
 
 const ORDER: &[u8] = br#"{"order_id": "0123456789abcdef0123456789abcdef", "status": "PLACED"}"#;
 
@@ -15,30 +15,36 @@ const ORDER: &[u8] = br#"{"order_id": "0123456789abcdef0123456789abcdef", "statu
 const SAMPLE: &[u8] =
     br#"{"id":-12.50,"a":[1,{"b":true},[]],"\u0061x":"\n","st":{},"status":"x","z":null}"#;
 
-fn path(text: &str) -> KeyPath {
-    KeyPath::parse(text).expect("the tests' paths are valid")
+/// A plain count.
+fn by(path: &str) -> Query {
+    query(&[path], &[], None)
 }
 
 /// Checks the lines, one after the other in a chunk.
-fn check_lines(by: &str, lines: impl IntoIterator<Item = impl AsRef<[u8]>>) {
+fn check_lines(path: &str, lines: impl IntoIterator<Item = impl AsRef<[u8]>>) {
+    check_lines_of(&by(path), lines);
+}
+
+/// [`check_lines`] of any query.
+fn check_lines_of(query: &Query, lines: impl IntoIterator<Item = impl AsRef<[u8]>>) {
     let mut chunk = Vec::new();
     for line in lines {
         chunk.extend_from_slice(line.as_ref());
         chunk.push(b'\n');
         if chunk.len() > 64 << 10 {
-            check_chunk(&path(by), &chunk);
+            check_chunk(query, &chunk);
             chunk.clear();
         }
     }
-    check_chunk(&path(by), &chunk);
+    check_chunk(query, &chunk);
 }
 
 /// What the lane of each level makes of a line, without a slow parser: nothing if it bails.
-fn verdicts(by: &str, line: &[u8]) -> Vec<Verdicts> {
+fn verdicts(path: &str, line: &[u8]) -> Vec<Verdicts> {
     let chunk = [line, b"\n"].concat();
     let lanes = Level::ALL
         .into_iter()
-        .filter_map(|level| FastParser::new(&path(by), usize::MAX, level));
+        .filter_map(|level| FastParser::new(&by(path), usize::MAX, level));
     lanes
         .map(|mut lane| {
             let mut verdicts = Verdicts::default();
@@ -50,7 +56,7 @@ fn verdicts(by: &str, line: &[u8]) -> Vec<Verdicts> {
 
 fn assert_bails(line: &[u8], reason: BailReason) {
     for level in Level::ALL {
-        let Some(mut lane) = FastParser::new(&path("status"), usize::MAX, level) else {
+        let Some(mut lane) = FastParser::new(&by("status"), usize::MAX, level) else {
             continue;
         };
         let mut slow = Vec::new();
@@ -130,7 +136,7 @@ fn each_reason_to_bail_is_reached() {
     assert_bails(b"{\"status\":1]", Structure);
 
     for level in Level::ALL {
-        let Some(mut lane) = FastParser::new(&path("status"), usize::MAX, level) else {
+        let Some(mut lane) = FastParser::new(&by("status"), usize::MAX, level) else {
             continue;
         };
         let mut sink = Verdicts::default();
@@ -147,7 +153,7 @@ fn each_reason_to_bail_is_reached() {
 #[test]
 fn a_rest_ends() {
     for level in Level::ALL {
-        let Some(mut lane) = FastParser::new(&path("status"), usize::MAX, level) else {
+        let Some(mut lane) = FastParser::new(&by("status"), usize::MAX, level) else {
             continue;
         };
         let mut sink = Verdicts::default();
@@ -166,11 +172,11 @@ fn a_rest_ends() {
 
 #[test]
 fn corner_cases_have_the_oracle_s_verdict() {
-    for by in PATHS {
-        check_lines(by, corner_cases());
+    for query in queries() {
+        check_lines_of(&query, corner_cases());
         // And each between lines that have a shape.
         let between = corner_cases().into_iter().filter(|line| line.len() < 200);
-        check_lines(by, between.flat_map(|line| [ORDER.to_vec(), line]));
+        check_lines_of(&query, between.flat_map(|line| [ORDER.to_vec(), line]));
     }
 }
 
@@ -384,7 +390,7 @@ fn segments_end_anywhere() {
     let chunk = order.repeat(2 * SEGMENT_BYTES_MAX / order.len());
     for len in [-65isize, -64, -63, -2, -1, 0, 1, 2, 63, 64, 65] {
         let len = SEGMENT_BYTES_MAX.wrapping_add_signed(len);
-        check_chunk(&path("status"), &chunk[..len]);
+        check_chunk(&by("status"), &chunk[..len]);
         let filler = len - ORDER.len() - 1;
         check_lines(
             "status",
@@ -398,7 +404,7 @@ fn segments_end_anywhere() {
     check_lines("status", lines.skip(LINE_BYTES_MAX / 2).step_by(7));
     for limit in 0..100 {
         for level in Level::ALL {
-            let Some(mut lane) = FastParser::new(&path("status"), limit, level) else {
+            let Some(mut lane) = FastParser::new(&by("status"), limit, level) else {
                 continue;
             };
             let mut sink = Verdicts::default();
@@ -476,14 +482,14 @@ proptest! {
     })]
 
     #[test]
-    fn mixed_chunks_have_the_oracle_s_verdicts(seed in any::<u64>(), by in prop::sample::select(&PATHS[..])) {
-        check_chunk(&path(by), &chunk(&mut Rng::with_seed(seed)));
+    fn mixed_chunks_have_the_oracle_s_verdicts(seed in any::<u64>(), query in prop::sample::select(queries())) {
+        check_chunk(&query, &chunk(&mut Rng::with_seed(seed)));
     }
 
     #[test]
     fn bytes_that_mean_something_have_the_oracle_s_verdicts(
         bytes in prop::collection::vec(prop::sample::select(&b"{}[]\":,\n \\1-.eta\xc3\xa4\x00"[..]), 0..300)
     ) {
-        check_chunk(&path("a"), &bytes);
+        check_chunk(&by("a"), &bytes);
     }
 }

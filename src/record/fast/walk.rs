@@ -1,4 +1,7 @@
-//! The validating walk: one line's slots in, its key out, or a reason to ask the slow parser.
+//! The validating walk: one line's slots in, the value at a path out, or a reason to ask the slow parser.
+//!
+//! It follows one path. For a query of several fields a line is walked once for each of them: only a line
+//! of a shape that is new is walked at all.
 //!
 //! The walk reads the kinds of the slots as a grammar and looks into the text only where a slot
 //! cannot tell: the rest of a literal, a number, an escape, a name that decides about the path. It
@@ -17,15 +20,29 @@ use super::{BailReason, Segment};
 /// The deepest nesting the walk follows: a bit of a `u64` for each level.
 pub(super) const DEPTH_MAX: usize = 64;
 
-/// What stands at the end of the key's path.
+/// What stands at the end of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// Nothing, an object or an array.
+    /// Nothing.
     Nothing,
+    /// An object or an array.
+    Container,
     /// A value whose first byte is at this slot, and without an escape.
     Scalar(usize),
     /// A string with an escape, whose opening quote is at this slot.
     Escaped(usize),
+}
+
+impl Found {
+    /// The same with slots that count from `first`.
+    #[inline(always)]
+    pub(super) fn from(self, first: usize) -> Found {
+        match self {
+            Found::Scalar(slot) => Found::Scalar(slot - first),
+            Found::Escaped(slot) => Found::Escaped(slot - first),
+            nowhere => nowhere,
+        }
+    }
 }
 
 /// A line that is valid.
@@ -103,6 +120,8 @@ pub(super) fn line<S: Simd>(
                 if is_step && on_path < path.len() && (is_object || path.index(on_path).is_some()) {
                     elements[on_path] = 0;
                     on_path = depth;
+                } else if is_step && on_path == path.len() {
+                    found = Found::Container;
                 }
                 // The closing bracket's code is the opening one's and 2.
                 if kinds[at] != kind + 2 {
