@@ -6,7 +6,7 @@
 //!
 //! A composite key is one key too, so that nobody between the parsers and the sinks needs to know of
 //! parts: its bytes are its parts', each behind a byte that tells the part's kind and that UTF-8 has no
-//! use for ([`KeyKind::mark`]). That is one byte a part, nothing to escape, and equal bytes mean
+//! use for (`KeyKind::mark`). That is one byte a part, nothing to escape, and equal bytes mean
 //! equal parts; two short parts still fit a [`Fold`]. Only the order of output looks inside.
 
 use std::cmp::Ordering;

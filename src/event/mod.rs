@@ -5,7 +5,7 @@
 //! shards count by pane as well as by key ([`tally`]); the batch merge hands [`EventWindows`] what each
 //! closed batch brought, and gets back which records were late and which windows close.
 //!
-//! - The *watermark* ([`watermark`]) is the time up to which no more records are expected: over the
+//! - The *watermark* (`watermark.rs`) is the time up to which no more records are expected: over the
 //!   sources, the least of the latest times that each has sent, less the lateness that is allowed.
 //! - A window closes when the watermark reaches its end. Windows close in the order of their ends.
 //! - A record is *late* when every window that holds its pane has closed. It is counted as late and not

@@ -2,7 +2,7 @@
 //!
 //! A query names *fields*, the values at some paths: those of the key (`--by`), of the conditions
 //! (`--where`), and the number to add (`--sum`). Parsers find the fields of a line in whatever way is
-//! fast and call [`Query::judge`], the one place that turns values into a verdict. A path that is
+//! fast and call `Query::judge`, the one place that turns values into a verdict. A path that is
 //! asked for twice is one field.
 //!
 //! The order of verdicts: a line that is malformed is that and nothing else; one that does not meet a

@@ -6,8 +6,8 @@
 //! as batch boundaries are of the interval, so a window closes with a batch, never within one.
 //!
 //! - Sliding costs what changes: the newest batch is added to a window's sums, the oldest taken off
-//!   ([`sliding`]). Nothing is counted again.
-//! - One ring serves all windows ([`slot`]): for each batch a list of `(id, count)`, 8 bytes for each
+//!   (`sliding.rs`). Nothing is counted again.
+//! - One ring serves all windows (`slot.rs`): for each batch a list of `(id, count)`, 8 bytes for each
 //!   key that came in it. A batch's share of the ring is `--window-bytes` over the number of slots;
 //!   beyond it the batch's rarest keys are counted under `_other`, in windows only, so that a window's
 //!   sum stays right.
