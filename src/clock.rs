@@ -134,13 +134,22 @@ impl Clock for SystemClock {
 #[derive(Debug)]
 pub struct VirtualClock {
     nanos: AtomicI64,
+    /// How far it goes on with each look.
+    step_nanos: i64,
 }
 
 impl VirtualClock {
     /// A clock that stands at `start`.
     pub fn new(start: Timestamp) -> VirtualClock {
+        VirtualClock::running(start, 0)
+    }
+
+    /// A clock that runs on by so many nanoseconds whenever it is looked at, so that a boundary can come
+    /// between any two looks.
+    pub fn running(start: Timestamp, step_nanos: i64) -> VirtualClock {
         VirtualClock {
             nanos: AtomicI64::new(start.0),
+            step_nanos,
         }
     }
 }
@@ -148,7 +157,7 @@ impl VirtualClock {
 impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
         // Relaxed: the time orders nothing else.
-        Timestamp(self.nanos.load(Ordering::Relaxed))
+        Timestamp(self.nanos.fetch_add(self.step_nanos, Ordering::Relaxed))
     }
 
     fn wait(

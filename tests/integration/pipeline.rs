@@ -2,16 +2,12 @@
 //! threads, in batches of any length.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use fastrand::Rng;
-use mio::{Events, Poll};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tallyline::clock::{Clock, Timestamp};
+use tallyline::clock::{Timestamp, VirtualClock};
 use tallyline::ledger::Ledger;
 use tallyline::oracle::Oracle;
 use tallyline::pipeline::Settings;
@@ -355,31 +351,6 @@ proptest! {
     }
 }
 
-/// A clock that runs on by some nanoseconds whenever it is looked at, so that a boundary can come
-/// between any two looks; otherwise as the virtual one.
-struct RunningClock {
-    now: AtomicI64,
-    step_nanos: i64,
-}
-
-impl Clock for RunningClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_nanos(self.now.fetch_add(self.step_nanos, Ordering::Relaxed))
-    }
-
-    fn wait(
-        &self,
-        poll: &mut Poll,
-        events: &mut Events,
-        deadline: Option<Timestamp>,
-    ) -> io::Result<()> {
-        if let Some(deadline) = deadline {
-            self.now.fetch_max(deadline.as_nanos(), Ordering::Relaxed);
-        }
-        poll.poll(events, deadline.map(|_| Duration::ZERO))
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
 
@@ -396,10 +367,7 @@ proptest! {
         for bytes in &scripted.bytes {
             oracle.count(bytes);
         }
-        let clock = RunningClock {
-            now: AtomicI64::new(START.as_nanos()),
-            step_nanos: (settings.every_nanos / looks) as i64,
-        };
+        let clock = VirtualClock::running(START, (settings.every_nanos / looks) as i64);
         let source = Box::new(Script::new(scripted.events));
         let run = run(settings, source, Arc::new(clock), |_| {});
         prop_assert!(run.result.is_ok());
