@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::chunk::{Chunk, Pool};
+use crate::faults;
 use crate::lane::{Lane, LaneItem, Mark};
 use crate::reader::Downstream;
 
@@ -44,6 +45,7 @@ impl Lanes {
 
 impl Downstream for Lanes {
     fn reclaim(&mut self, pool: &mut Pool) {
+        faults::pause();
         let in_hand = &mut self.in_hand;
         pool.reclaim(|lane| in_hand[lane] -= 1);
     }

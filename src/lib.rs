@@ -99,6 +99,7 @@ pub mod oracle;
 // What all of them use.
 pub mod thread;
 pub mod park;
+pub mod faults;
 pub mod key;
 pub mod decimal;
 pub mod ledger;

@@ -12,6 +12,7 @@ use crate::bad::BadLines;
 use crate::chunk::{Chunk, Returns};
 use crate::combine::Combiner;
 use crate::extent::{self, ExtentSink};
+use crate::faults;
 use crate::hash::KeyHasher;
 use crate::lane::{Lane, LaneItem};
 use crate::pipe::PipeSender;
@@ -56,6 +57,7 @@ impl Parser {
                     }
                     let fits = self.returns.push(chunk);
                     assert!(fits.is_ok(), "the return queue has room for every chunk");
+                    faults::pause();
                     self.reader.wake();
                     if self.lane.is_empty() || combiner.is_due() {
                         combiner.flush();

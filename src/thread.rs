@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle, Thread};
 
 use core_affinity::CoreId;
 
+use crate::faults;
 use crate::park::{Sleeper, Wake};
 
 /// How often a thread looks for work before it sleeps.
@@ -61,12 +62,22 @@ impl ThreadSleeper {
 
     /// Tells the owner to look again; see [`Sleeper::wake`].
     pub fn wake(&self) {
+        faults::pause();
         self.sleeper.wake();
+        faults::pause();
     }
 
     /// The owner's: spins briefly, then parks, until `ready` answers.
-    pub fn wait<T>(&self, ready: impl FnMut() -> Option<T>) -> T {
-        self.sleeper.wait(SPINS, ready, thread::park)
+    pub fn wait<T>(&self, mut ready: impl FnMut() -> Option<T>) -> T {
+        let ready = || {
+            faults::pause();
+            ready()
+        };
+        let sleep = || {
+            faults::pause();
+            thread::park();
+        };
+        self.sleeper.wait(SPINS, ready, sleep)
     }
 
     fn sleeper_target(&self) -> &OnceLock<Thread> {
@@ -83,6 +94,7 @@ pub fn spawn<T: Send + 'static>(
     core: Option<CoreId>,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> std::io::Result<JoinHandle<T>> {
+    let body = faults::inherit(body);
     thread::Builder::new().name(name).spawn(move || {
         let guard = AbortOnPanic;
         if let Some(core) = core

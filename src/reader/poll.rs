@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mio::{Poll, Registry, Token, Waker};
 
+use crate::faults;
 use crate::park::{Sleeper, Wake};
 use crate::source::Readiness;
 
@@ -18,6 +19,7 @@ pub struct PollWake(Arc<Waker>);
 
 impl Wake for PollWake {
     fn wake(&self) {
+        faults::pause();
         // The only failure is a full eventfd counter: then a wake-up is pending anyway.
         drop(self.0.wake());
     }

@@ -15,6 +15,7 @@ use crate::clock::Timestamp;
 use crate::counts::{KeyPlace, Segments};
 use crate::decimal::Decimal;
 use crate::error::Error;
+use crate::faults;
 use crate::key::KeyRef;
 use crate::ledger::Ledger;
 use crate::source::{FileOffset, FileStage, Inode, SourceOffsets};
@@ -101,6 +102,7 @@ impl Saver {
             saved,
             lock,
         } = state;
+        faults::disk()?;
         db.execute(
             "INSERT INTO run (pid, version, sources, started_ns, first_batch) VALUES (?1, ?2, ?3, ?4, ?5)",
             (
@@ -176,12 +178,18 @@ impl Saver {
         let Some(last) = &self.pending.last else {
             return Ok(Arc::default());
         };
+        faults::disk()?;
         let change = self.db.transaction()?;
         insert_keys(&change, &self.pending.keys, &self.shards)?;
+        faults::disk()?;
         update_totals(&change, &self.pending.totals, &self.pending.sums)?;
+        faults::disk()?;
         update_files(&change, self.pending.files.values(), last.batch)?;
+        faults::disk()?;
         update_parts(&change, &last.offsets)?;
+        faults::disk()?;
         update_progress(&change, last)?;
+        faults::disk()?;
         change.commit()?;
         let offsets = Arc::clone(&last.offsets);
         self.pending = Pending::default();
@@ -193,6 +201,7 @@ impl Saver {
     /// # Errors
     /// If that cannot be written.
     pub fn end(self, now: Timestamp) -> rusqlite::Result<()> {
+        faults::disk()?;
         let ended = "UPDATE run SET ended_ns = ?1 WHERE id = ?2";
         self.db.execute(ended, (now.as_nanos(), self.run))?;
         self.db.close().map_err(|(_, error)| error)

@@ -1,0 +1,154 @@
+//! Where the simulation holds threads up and has the disk fail.
+//!
+//! Every thread of the pipeline comes by [`pause`] where it passes a queue or is about to sleep or to wake
+//! another, and the thread that saves comes by [`disk`] before each step of a transaction. In a build without
+//! the feature `simulation`, which is every build but the simulation's, both are empty and vanish.
+//!
+//! With it a thread that [`begin`](Faults::begin)s a run has a set of [`Faults`], and so has every thread that
+//! is [started](crate::thread::spawn) from it: several runs can go on side by side, each with its own. What
+//! happens is drawn from the seed, but threads come by in an order that is the system's. So a seed repeats
+//! what is done to a run, not each of its steps.
+
+#[cfg(feature = "simulation")]
+pub use on::{DiskError, Faults, seed};
+#[cfg(feature = "simulation")]
+pub(crate) use on::{disk, inherit, pause};
+
+#[cfg(not(feature = "simulation"))]
+pub(crate) use off::{disk, inherit, pause};
+
+#[cfg(not(feature = "simulation"))]
+mod off {
+    #[inline(always)]
+    pub(crate) fn pause() {}
+
+    #[inline(always)]
+    pub(crate) fn disk() -> rusqlite::Result<()> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    pub(crate) fn inherit<T, F: FnOnce() -> T>(body: F) -> F {
+        body
+    }
+}
+
+#[cfg(feature = "simulation")]
+mod on {
+    use std::cell::RefCell;
+    use std::ops::Range;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
+    use fastrand::Rng;
+    use rusqlite::ffi;
+
+    /// What is done to a run.
+    #[derive(Debug, Default)]
+    pub struct Faults {
+        /// From which everything is drawn.
+        pub seed: u64,
+        /// How often a thread is held up, of a thousand times that it comes by.
+        pub pauses_permille: u32,
+        /// When the disk fails: the steps of all transactions, from 0 on.
+        pub disk: Vec<(Range<u64>, DiskError)>,
+    }
+
+    /// What the threads of a run share.
+    #[derive(Debug)]
+    struct Run {
+        faults: Faults,
+        /// Steps so far.
+        steps: AtomicU64,
+        /// Threads so far.
+        threads: AtomicU64,
+    }
+
+    /// How the disk fails.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum DiskError {
+        /// There is no room.
+        Full,
+        /// It does not write.
+        Io,
+        /// Another program has the database.
+        Busy,
+    }
+
+    thread_local! {
+        static FAULTS: RefCell<Option<(Arc<Run>, Rng)>> = const { RefCell::new(None) };
+    }
+
+    /// The longest time that a thread is held up for.
+    const PAUSE_MICROS_MAX: u64 = 200;
+
+    impl Faults {
+        /// Has the calling thread, and those that are started from it, come upon these.
+        pub fn begin(self) {
+            join(Arc::new(Run {
+                faults: self,
+                steps: AtomicU64::new(0),
+                threads: AtomicU64::new(0),
+            }));
+        }
+    }
+
+    /// Makes the calling thread one of a run.
+    fn join(run: Arc<Run>) {
+        // Relaxed: the number orders nothing.
+        let thread = run.threads.fetch_add(1, Ordering::Relaxed);
+        let rng = Rng::with_seed(run.faults.seed.wrapping_add(thread << 32));
+        FAULTS.set(Some((run, rng)));
+    }
+
+    /// The seed of the calling thread's faults.
+    pub fn seed() -> Option<u64> {
+        FAULTS.with_borrow(|faults| Some(faults.as_ref()?.0.faults.seed))
+    }
+
+    pub(crate) fn pause() {
+        let micros = FAULTS.with_borrow_mut(|faults| {
+            let (run, rng) = faults.as_mut()?;
+            let is_held_up = rng.u32(..1000) < run.faults.pauses_permille;
+            // Every other time it only lets the others pass.
+            is_held_up.then(|| rng.u64(..2) * rng.u64(1..PAUSE_MICROS_MAX))
+        });
+        match micros {
+            None => {}
+            Some(0) => thread::yield_now(),
+            Some(micros) => thread::sleep(Duration::from_micros(micros)),
+        }
+    }
+
+    pub(crate) fn disk() -> rusqlite::Result<()> {
+        let code = FAULTS.with_borrow(|faults| {
+            let (run, _) = faults.as_ref()?;
+            // Relaxed: one thread saves.
+            let step = run.steps.fetch_add(1, Ordering::Relaxed);
+            let mut disk = run.faults.disk.iter();
+            let (_, error) = disk.find(|(steps, _)| steps.contains(&step))?;
+            Some(match error {
+                DiskError::Full => ffi::SQLITE_FULL,
+                DiskError::Io => ffi::SQLITE_IOERR,
+                DiskError::Busy => ffi::SQLITE_BUSY,
+            })
+        });
+        match code {
+            None => Ok(()),
+            Some(code) => Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)),
+        }
+    }
+
+    /// Hands the calling thread's faults on to the thread that `body` will run in.
+    pub(crate) fn inherit<T>(body: impl FnOnce() -> T) -> impl FnOnce() -> T {
+        let run = FAULTS.with_borrow(|faults| Some(Arc::clone(&faults.as_ref()?.0)));
+        move || {
+            if let Some(run) = run {
+                join(run);
+            }
+            body()
+        }
+    }
+}
