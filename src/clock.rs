@@ -2,12 +2,18 @@
 //!
 //! Everything that needs the time is handed a [`Clock`]; nothing else in the program asks the
 //! system. On the virtual clock a recorded input gives the same bytes out each time.
+//!
+//! The time of day can be set, by a person or by who keeps it right. The program's time follows it forward,
+//! and back over less than a second. When it is set back further the program's time goes on without a break
+//! ([`Steps`]), and that is told: boundaries never come twice, and nobody waits an hour for the next batch.
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use mio::{Events, Poll};
 
@@ -98,18 +104,82 @@ pub trait Clock: Send + Sync {
     ) -> io::Result<()>;
 }
 
+/// The program's time, made of the time of day, which can be set, and of a time that only passes.
+#[derive(Debug)]
+pub struct Steps {
+    /// The program's time less the time that passes, in nanoseconds; the least there is until somebody looks.
+    offset: AtomicI64,
+    /// The time of day was set back, and has not caught up since.
+    is_ahead: AtomicBool,
+}
+
+/// Over how much the time of day may be set back and is followed: then a batch is longer by that.
+const STEP_BACK_NANOS_MAX: i64 = 1_000_000_000;
+
+/// Less is not worth telling all cores, which read the offset.
+const FOLLOWED_NANOS_MIN: u64 = 1_000_000;
+
+impl Default for Steps {
+    fn default() -> Steps {
+        Steps::new()
+    }
+}
+
+impl Steps {
+    /// Nobody has looked yet.
+    pub const fn new() -> Steps {
+        Steps {
+            offset: AtomicI64::new(i64::MIN),
+            is_ahead: AtomicBool::new(false),
+        }
+    }
+
+    /// The program's time, when the time of day is `day`, and `passed` nanoseconds have passed since some
+    /// instant.
+    pub fn time(&self, day: Timestamp, passed: i64) -> Timestamp {
+        // Relaxed, here and below: the time orders nothing else, and whoever sees the time of day set makes
+        // the same of it.
+        let time = passed.saturating_add(self.offset.load(Ordering::Relaxed));
+        let ahead = time.saturating_sub(day.0);
+        if ahead > STEP_BACK_NANOS_MAX {
+            if !self.is_ahead.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    "the clock was set back by {:#}: batches go on without a break, their times ahead of it by that until it is set forward or the program is started anew",
+                    SignedDuration::from_secs(ahead / 1_000_000_000)
+                );
+            }
+            return Timestamp(time);
+        }
+        if ahead.unsigned_abs() > FOLLOWED_NANOS_MIN {
+            let offset = day.0.saturating_sub(passed);
+            self.offset.store(offset, Ordering::Relaxed);
+        }
+        if self.is_ahead.load(Ordering::Relaxed) && self.is_ahead.swap(false, Ordering::Relaxed) {
+            tracing::warn!("the clock was set forward again: the times of batches are its times");
+        }
+        day
+    }
+}
+
 /// The system's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
+/// There is one in a process.
+static STEPS: Steps = Steps::new();
+
+/// From when on the time that passes is taken.
+static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
+        let passed = BEGUN.elapsed().as_nanos();
         // A system clock before 1970 or after 2262 is told as the nearest time we can tell.
-        let nanos = match SystemTime::now().duration_since(UNIX_EPOCH) {
+        let day = match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
             Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |n| -n),
         };
-        Timestamp(nanos)
+        STEPS.time(Timestamp(day), i64::try_from(passed).unwrap_or(i64::MAX))
     }
 
     fn wait(
@@ -184,6 +254,34 @@ mod tests {
         assert_eq!(time.civil(&TimeZone::UTC), "2026-11-22 15:47:35");
         assert_eq!(Timestamp::from_nanos(i64::MIN).to_string().len(), 24);
         assert_eq!(Timestamp::from_nanos(i64::MAX).to_string().len(), 24);
+    }
+
+    #[test]
+    fn the_program_s_time_follows_the_clock_but_not_far_back() {
+        const S: i64 = 1_000_000_000;
+        const DAY: i64 = 1_795_362_457 * S;
+        const HOUR: i64 = 3600 * S;
+        let steps = Steps::new();
+        // What has passed, what the clock says less that, and how far the program's time is from it.
+        let looks = [
+            (S, 0, 0),
+            (2 * S, 0, 0),
+            // Forward, and a little back.
+            (3 * S, HOUR, 0),
+            (4 * S, HOUR - S / 2, 0),
+            // Far back, and further.
+            (5 * S, 0, HOUR - S / 2),
+            (7200 * S, 0, HOUR - S / 2),
+            (7201 * S, -HOUR, 2 * HOUR - S / 2),
+            // It catches up.
+            (7202 * S, HOUR - S, 0),
+            (7203 * S, 2 * HOUR, 0),
+        ];
+        for (passed, set, ahead) in looks {
+            let day = DAY + passed + set;
+            let time = steps.time(Timestamp(day), passed);
+            assert_eq!(time.0 - day, ahead, "after {passed} ns");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use mio::Poll;
 
 use super::*;
-use crate::clock::VirtualClock;
+use crate::clock::{Steps, VirtualClock};
 use crate::source::{Next, Part, PartOffset, Readiness};
 
 #[test]
@@ -63,9 +63,9 @@ impl Source for Pieces {
     }
 }
 
-/// Keeps the lines of every batch and the offset behind it; never idle, so that lines are held back.
+/// Keeps the lines of every batch, the offset behind it and its end; never idle, so that lines are held back.
 #[derive(Default)]
-struct Batches(Vec<(Vec<u8>, i64)>, Vec<u8>);
+struct Batches(Vec<(Vec<u8>, i64)>, Vec<u8>, Vec<Timestamp>);
 
 impl Downstream for Batches {
     fn reclaim(&mut self, _: &mut Pool) {}
@@ -94,6 +94,7 @@ impl Downstream for Batches {
             _ => 0,
         };
         self.0.push((std::mem::take(&mut self.1), next));
+        self.2.push(mark.end);
         true
     }
 }
@@ -144,6 +145,66 @@ fn bytes_that_a_boundary_overtook_while_they_were_read_are_the_next_batch_s_own(
     let expected = [("a\nbc\n", 2), ("de\nf\n", 4), ("", 4), ("g\nh\ni\n", 5)];
     assert_eq!(texts(&batches), expected);
     assert_eq!((report.bytes, report.torn_lines), (16, 0));
+}
+
+/// A clock that is set by so many milliseconds after 15 of them have passed.
+struct SteppedClock(Arc<SetClock>, i64, Steps);
+
+impl Clock for SteppedClock {
+    fn now(&self) -> Timestamp {
+        let passed = self.0.0.load(Ordering::Relaxed);
+        let set = if passed < 15 { 0 } else { self.1 };
+        let day = Timestamp::from_millis(1_795_362_457_120 + passed + set);
+        self.2.time(day, passed * 1_000_000)
+    }
+
+    fn wait(&self, _: &mut Poll, _: &mut Events, _: Option<Timestamp>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The batches of some pieces, read on a clock that is set, and what is told of it.
+fn batches_on_a_clock_set_by(step_ms: i64) -> (Batches, String) {
+    let passes = Arc::new(SetClock::default());
+    let pieces: Vec<(i64, &[u8])> = vec![(1, b"a\n"), (14, b"b\n"), (16, b"c\n"), (25, b"d\n")];
+    let source = Box::new(Pieces(Arc::clone(&passes), pieces, 0));
+    let clock = Arc::new(SteppedClock(passes, step_ms, Steps::new()));
+    let reader = reader(vec![source], clock, Pool::new(64, 256), 0);
+    let told = tempfile::NamedTempFile::new().unwrap();
+    let log = tracing_subscriber::fmt().with_ansi(false).without_time();
+    let log = log.with_writer(Arc::new(told.reopen().unwrap())).finish();
+    let (_, batches) = tracing::subscriber::with_default(log, || reader.run().unwrap());
+    (batches, std::fs::read_to_string(told.path()).unwrap())
+}
+
+#[test]
+fn a_clock_set_back_by_an_hour_breaks_no_batch_and_is_told() {
+    let (batches, told) = batches_on_a_clock_set_by(-3_600_000);
+    let expected = [("a\n", 1), ("b\nc\n", 3), ("d\n", 4)];
+    assert_eq!(texts(&batches), expected);
+    assert_eq!(
+        batches.2,
+        [10, 20, 25].map(|ms| Timestamp::from_millis(1_795_362_457_120 + ms))
+    );
+    let expected = "the clock was set back by 1h: batches go on without a break, their times ahead of it by that";
+    assert!(told.contains(expected), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[test]
+fn a_clock_set_forward_by_an_hour_makes_one_long_batch_and_is_told() {
+    let (batches, told) = batches_on_a_clock_set_by(3_600_000);
+    let expected = [("a\n", 1), ("b\n", 2), ("c\n", 3), ("d\n", 4)];
+    assert_eq!(texts(&batches), expected);
+    let ends = [10, 20, 3_600_020, 3_600_025];
+    assert_eq!(
+        batches.2,
+        ends.map(|ms| Timestamp::from_millis(1_795_362_457_120 + ms))
+    );
+    let expected =
+        "the clock went forward over 359999 batch boundaries at once; one batch spans them";
+    assert!(told.contains(expected), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
 }
 
 /// Always has a line, until the trickle is over.
