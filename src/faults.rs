@@ -1,11 +1,11 @@
 //! Where the simulation holds threads up and has the disk fail.
 //!
-//! Every thread of the pipeline comes by [`pause`] where it passes a queue or is about to sleep or to wake
-//! another, and the thread that saves comes by [`disk`] before each step of a transaction. In a build without
+//! Every thread of the pipeline comes by `pause` where it passes a queue or is about to sleep or to wake
+//! another, and the thread that saves comes by `disk` before each step of a transaction. In a build without
 //! the feature `simulation`, which is every build but the simulation's, both are empty and vanish.
 //!
-//! With it a thread that [`begin`](Faults::begin)s a run has a set of [`Faults`], and so has every thread that
-//! is [started](crate::thread::spawn) from it: several runs can go on side by side, each with its own. What
+//! With it a thread that begins a run has a set of `Faults`, and so has every thread that
+//! is started from it: several runs can go on side by side, each with its own. What
 //! happens is drawn from the seed, but threads come by in an order that is the system's. So a seed repeats
 //! what is done to a run, not each of its steps.
 

@@ -2,12 +2,12 @@
 //!
 //! A [`Scenario`](scenario::Scenario) is drawn from a seed: what is asked of records, how many threads there
 //! are, how small chunks and the pool are, which sources there are and what they bring. It is lived through in
-//! one or several *lives* ([`life`]), each a run of the real pipeline in this process, which goes on from the
+//! one or several *lives* (`life`), each a run of the real pipeline in this process, which goes on from the
 //! state of the one before:
 //!
 //! - sources stall, are cut anywhere, break off within a line, begin the line anew; and when a life's saving
 //!   failed from some step of some transaction on, as it does for a process that is killed there, the next life
-//!   is sent what was counted and not saved once more ([`layout`], [`topic`]);
+//!   is sent what was counted and not saved once more (`layout`, `topic`);
 //! - threads are held up where they pass a queue, sleep or wake another, and the disk is full, fails or is
 //!   busy at any step of a save (`tallyline::faults`);
 //! - the clock stands still while there is something to read, so that every batch is known beforehand; or it
