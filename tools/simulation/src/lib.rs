@@ -1,6 +1,6 @@
 //! Runs the whole pipeline on virtual time, disturbed from a seed, and checks what must hold.
 //!
-//! A [`Scenario`](scenario::Scenario) is drawn from a seed: what is asked of records, how many threads there
+//! A `Scenario` is drawn from a seed: what is asked of records, how many threads there
 //! are, how small chunks and the pool are, which sources there are and what they bring. It is lived through in
 //! one or several *lives* (`life`), each a run of the real pipeline in this process, which goes on from the
 //! state of the one before:
@@ -13,7 +13,7 @@
 //! - the clock stands still while there is something to read, so that every batch is known beforehand; or it
 //!   runs on whenever anybody looks at it, so that boundaries fall anywhere.
 //!
-//! What the sink saw, what the state holds and what the [model](check) says must be the same. The model is
+//! What the sink saw, what the state holds and what the model (`check`) says must be the same. The model is
 //! slow and simple: the oracle's verdict on each line, in a map.
 //!
 //! A seed repeats the input and what is done to the threads and the disk. When the system lets which thread run
