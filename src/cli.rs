@@ -382,25 +382,35 @@ pub struct KeptArgs {
 
 impl KeptArgs {
     /// The first of these flags that was given and is for none of these schemes; and the schemes it is for.
-    pub fn given_for_none_of(
-        &self,
-        schemes: &[&str],
-    ) -> Option<(&'static str, &'static [&'static str])> {
-        let flags: [(bool, &str, &[&str]); 7] = [
-            (self.from.is_some(), "--from", &["kafka", "kinesis"]),
-            (self.until_end, "--until-end", &["kafka", "kinesis"]),
-            (self.group.is_some(), "--group", &["kafka"]),
-            (!self.partitions.is_empty(), "--partitions", &["kafka"]),
-            (!self.properties.is_empty(), "-X", &["kafka"]),
-            (self.region.is_some(), "--region", &["kinesis"]),
-            (self.endpoint_url.is_some(), "--endpoint-url", &["kinesis"]),
-        ];
-        let is_for = |wanted: &[&str]| wanted.iter().any(|scheme| schemes.contains(scheme));
-        flags
-            .iter()
-            .find(|(is_given, _, wanted)| *is_given && !is_for(wanted))
-            .map(|&(_, flag, wanted)| (flag, wanted))
+    pub fn given_for_none_of(&self, schemes: &[&str]) -> Option<FlagFor> {
+        given_for_none_of(
+            schemes,
+            &[
+                (self.from.is_some(), "--from", &["kafka", "kinesis"]),
+                (self.until_end, "--until-end", &["kafka", "kinesis"]),
+                (self.group.is_some(), "--group", &["kafka"]),
+                (!self.partitions.is_empty(), "--partitions", &["kafka"]),
+                (!self.properties.is_empty(), "-X", &["kafka"]),
+                (self.region.is_some(), "--region", &["kinesis"]),
+                (self.endpoint_url.is_some(), "--endpoint-url", &["kinesis"]),
+            ],
+        )
     }
+}
+
+/// A flag, and the schemes of the sources that it is for.
+type FlagFor = (&'static str, &'static [&'static str]);
+
+/// The first of these flags, each with whether it was given, that was and is for none of these schemes.
+fn given_for_none_of(
+    schemes: &[&str],
+    flags: &[(bool, &'static str, &'static [&'static str])],
+) -> Option<FlagFor> {
+    let is_for = |wanted: &[&str]| wanted.iter().any(|scheme| schemes.contains(scheme));
+    flags
+        .iter()
+        .find(|(is_given, _, wanted)| *is_given && !is_for(wanted))
+        .map(|&(_, flag, wanted)| (flag, wanted))
 }
 
 /// Windows over several batches.
@@ -513,6 +523,29 @@ pub struct TlsArgs {
     /// The authority that producers at tls-listen:// must be certified by. [default: none asked]
     #[arg(long, value_name = "FILE")]
     pub tls_client_ca: Option<PathBuf>,
+}
+
+impl TlsArgs {
+    /// As that of [`KeptArgs`].
+    pub fn given_for_none_of(&self, schemes: &[&str]) -> Option<FlagFor> {
+        given_for_none_of(
+            schemes,
+            &[
+                (
+                    self.tls_cert.is_some(),
+                    "--tls-cert",
+                    &["tls", "tls-listen"],
+                ),
+                (self.tls_key.is_some(), "--tls-key", &["tls", "tls-listen"]),
+                (self.tls_ca.is_some(), "--tls-ca", &["tls"]),
+                (
+                    self.tls_client_ca.is_some(),
+                    "--tls-client-ca",
+                    &["tls-listen"],
+                ),
+            ],
+        )
+    }
 }
 
 /// What is printed.

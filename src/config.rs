@@ -319,11 +319,12 @@ pub fn open_sources(
     Ok(sources)
 }
 
-/// Whether flags for Kafka, files and folders find any.
+/// Whether flags for Kafka, Kinesis, TLS, files and folders find any.
 fn check_flags(names: &[String], stream: &StreamArgs) -> Result<(), Error> {
     let schemes = names.iter().filter_map(|name| name.split_once("://"));
     let schemes: Vec<&str> = schemes.map(|(scheme, _)| scheme).collect();
-    if let Some((flag, wanted)) = stream.kept.given_for_none_of(&schemes) {
+    let kept = stream.kept.given_for_none_of(&schemes);
+    if let Some((flag, wanted)) = kept.or_else(|| stream.tls.given_for_none_of(&schemes)) {
         let wanted: Vec<String> = wanted.iter().map(|scheme| format!("{scheme}://")).collect();
         return Err(Error::Usage(format!(
             "{flag}: among the sources there is no {}; name one, or leave it out",

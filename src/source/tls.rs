@@ -18,10 +18,13 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{CertificateError, ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::error::{Error, reason};
 use crate::source::Readiness;
+use refusal::{Peer, plain};
+
+mod refusal;
 
 /// How long a server may take for the handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,7 +74,7 @@ impl TlsClient {
         let config = match identity(files)? {
             Some((certificates, key)) => config
                 .with_client_auth_cert(certificates, key)
-                .map_err(unusable)?,
+                .map_err(|error| unusable_identity(files, &error))?,
             None => config.with_no_client_auth(),
         };
         Ok(TlsClient(Arc::new(config)))
@@ -103,7 +106,7 @@ impl TlsServer {
         };
         let mut config = config
             .with_single_cert(certificates, key)
-            .map_err(unusable)?;
+            .map_err(|error| unusable_identity(files, &error))?;
         // A producer that only writes would leave tickets unread, and its system then resets the
         // connection at its end, with lines that are still on their way.
         config.send_tls13_tickets = 0;
@@ -137,7 +140,7 @@ impl TlsStream {
             .to_owned();
         let host = ServerName::try_from(host).map_err(io::Error::other)?;
         let connection = rustls::ClientConnection::new(Arc::clone(&client.0), host);
-        let mut connection = connection.map_err(|error| plain(&error))?;
+        let mut connection = connection.map_err(|error| plain(&error, Peer::Server))?;
         stream.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
         stream.set_write_timeout(Some(HANDSHAKE_TIMEOUT))?;
         while connection.is_handshaking() {
@@ -157,7 +160,7 @@ impl TlsStream {
     /// Begins to serve a client, whose handshake is made while it is read.
     pub(super) fn accept(server: &TlsServer, stream: mio::net::TcpStream) -> io::Result<TlsStream> {
         let connection = rustls::ServerConnection::new(Arc::clone(&server.0));
-        let connection = connection.map_err(|error| plain(&error))?;
+        let connection = connection.map_err(|error| plain(&error, Peer::Producer))?;
         Ok(TlsStream::new(stream, connection.into()))
     }
 
@@ -192,8 +195,15 @@ impl TlsStream {
             if let Err(error) = self.connection.process_new_packets() {
                 // The peer is told why, if it still listens.
                 drop(self.write());
-                return Err(plain(&error));
+                return Err(plain(&error, self.peer()));
             }
+        }
+    }
+
+    fn peer(&self) -> Peer {
+        match self.connection {
+            rustls::Connection::Client(_) => Peer::Server,
+            rustls::Connection::Server(_) => Peer::Producer,
         }
     }
 
@@ -290,36 +300,25 @@ fn unusable(error: impl fmt::Display) -> Error {
     ))
 }
 
-/// An error of a handshake that was made at once.
+/// Why a certificate and its key, which could be read, are of no use.
+fn unusable_identity(files: &TlsFiles, error: &rustls::Error) -> Error {
+    match (error, &files.cert, &files.key) {
+        (rustls::Error::InconsistentKeys(_), Some(cert), Some(key)) => Error::Usage(format!(
+            "--tls-key {}: not the key of the certificate in {}; give the one that it was made with",
+            key.display(),
+            cert.display()
+        )),
+        _ => unusable(error),
+    }
+}
+
+/// An error of a handshake with a server, which was made at once.
 fn told(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::WouldBlock {
         return io::Error::new(io::ErrorKind::TimedOut, "no answer to the TLS handshake");
     }
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(inner) => plain(inner),
+        Some(inner) => plain(inner, Peer::Server),
         None => error,
     }
-}
-
-/// What is wrong with the peer's TLS, and the remedy, in words.
-fn plain(error: &rustls::Error) -> io::Error {
-    use CertificateError as Bad;
-    use rustls::Error as Tls;
-    let text = match error {
-        Tls::InvalidMessage(_) => "the other side does not speak TLS".to_owned(),
-        Tls::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => {
-            "its certificate is not of an authority that is trusted here; name the authority's with --tls-ca, or --tls-client-ca for producers".to_owned()
-        }
-        Tls::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
-            "its certificate has expired; renew it".to_owned()
-        }
-        Tls::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
-            "its certificate is for another name; use a name that it is for".to_owned()
-        }
-        Tls::NoCertificatesPresented => {
-            "it showed no certificate, and --tls-client-ca asks for one".to_owned()
-        }
-        error => format!("in TLS: {error}"),
-    };
-    io::Error::new(io::ErrorKind::InvalidData, text)
 }

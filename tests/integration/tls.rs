@@ -15,7 +15,10 @@ use rcgen::{
 use rustix::process::Signal;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{
+    ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, StreamOwned, WantsVerifier,
+};
 
 use crate::support::{JsonTally, Running, tallyline};
 
@@ -202,14 +205,40 @@ fn only_producers_that_the_authority_certified_are_let_in() {
 /// Counts from a server at a name of this machine that shows a certificate; it may be refused.
 fn count_from(authority: &Authority, shown: &str, host: &str, ca: &Path) -> std::process::Output {
     let (certificates, key) = authority.identity(shown);
+    let config = server().with_no_client_auth();
+    let config = config.with_single_cert(certificates, key).unwrap();
+    serve_tls(config, host, &["--tls-ca", path(ca)])
+}
+
+/// Counts from a server that wants a certificate of this authority; these flags may name one.
+fn count_from_asking(authority: &Authority, flags: &[&str]) -> std::process::Output {
+    authority.certify("asking", "localhost", |_| {});
+    let (certificates, key) = authority.identity("asking");
+    let ca = authority.file("ca.pem");
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_file(&ca).unwrap())
+        .unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let config = server().with_client_cert_verifier(verifier.build().unwrap());
+    let config = config.with_single_cert(certificates, key).unwrap();
+    serve_tls(
+        config,
+        "localhost",
+        &[&["--tls-ca", path(&ca)], flags].concat(),
+    )
+}
+
+fn server() -> ConfigBuilder<ServerConfig, WantsVerifier> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .unwrap();
-    serve(host, ca, move |stream| {
+}
+
+fn serve_tls(config: ServerConfig, host: &str, flags: &[&str]) -> std::process::Output {
+    serve(host, flags, move |stream| {
         let connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
         let mut stream = StreamOwned::new(connection, stream);
         stream.write_all(&b"{\"status\":\"a\"}\n".repeat(5000))?;
@@ -220,7 +249,7 @@ fn count_from(authority: &Authority, shown: &str, host: &str, ca: &Path) -> std:
 
 fn serve(
     host: &str,
-    ca: &Path,
+    flags: &[&str],
     serve: impl FnOnce(TcpStream) -> io::Result<()> + Send + 'static,
 ) -> std::process::Output {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -228,20 +257,22 @@ fn serve(
     // A client that refuses us has a reason, which is the test's to look at.
     let serving = thread::spawn(move || drop(serve(listener.accept().unwrap().0)));
     let mut command = tallyline(&["count", &source, "--by", "status", "--on-close", "exit"]);
-    command.args(["--tls-ca", path(ca), "--output", "json", "-q"]);
+    command.args(["--output", "json", "-q"]).args(flags);
     let output = command.output().unwrap();
     serving.join().unwrap();
     output
 }
 
 fn refused(output: &std::process::Output, part: &str) {
+    ended_with(output, "cannot connect to tls://", part);
+}
+
+/// One line on standard error, with these two parts.
+fn ended_with(output: &std::process::Output, what: &str, why: &str) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(
-        stderr.contains("cannot connect to tls://") && stderr.contains(part),
-        "{stderr}"
-    );
+    assert!(stderr.contains(what) && stderr.contains(why), "{stderr}");
 }
 
 #[test]
@@ -252,6 +283,16 @@ fn a_client_counts_from_a_server_that_it_can_trust_and_from_no_other() {
     authority.certify("old", "localhost", |params| {
         params.not_before = date_time_ymd(2001, 1, 1);
         params.not_after = date_time_ymd(2002, 1, 1);
+    });
+    authority.certify("early", "localhost", |params| {
+        params.not_before = date_time_ymd(2900, 1, 1);
+        params.not_after = date_time_ymd(2901, 1, 1);
+    });
+    authority.certify("authority", "localhost", |params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    });
+    authority.certify("nameless", "localhost", |params| {
+        params.subject_alt_names.clear();
     });
     let output = count_from(&authority, "good", "localhost", &ca);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -270,11 +311,24 @@ fn a_client_counts_from_a_server_that_it_can_trust_and_from_no_other() {
         &count_from(&authority, "old", "localhost", &ca),
         "has expired",
     );
+    for (shown, part) in [
+        ("early", "not valid yet; check the clocks"),
+        (
+            "authority",
+            "an authority's; make one with basicConstraints=CA:FALSE",
+        ),
+        (
+            "nameless",
+            "for no host's name; make one with a subjectAltName",
+        ),
+    ] {
+        refused(&count_from(&authority, shown, "localhost", &ca), part);
+    }
     refused(
         &count_from(&authority, "good", "127.0.0.1", &ca),
-        "for another name",
+        "for another name, localhost; use",
     );
-    let plain = serve("localhost", &ca, |mut stream| {
+    let plain = serve("localhost", &["--tls-ca", path(&ca)], |mut stream| {
         stream.write_all(b"{\"status\":\"plain\"}\n")?;
         stream.read_to_end(&mut Vec::new()).map(drop)
     });
@@ -282,10 +336,56 @@ fn a_client_counts_from_a_server_that_it_can_trust_and_from_no_other() {
 }
 
 #[test]
+fn a_server_that_wants_a_certificate_is_shown_one_or_told_of_in_one_line() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    for authority in [&authority, &other] {
+        authority.certify("client", "client", |_| {});
+    }
+    let identity = |of: &Authority| [of.file("client.pem"), of.file("client.key")];
+    let [cert, key] = identity(&authority);
+    let flags = ["--tls-cert", path(&cert), "--tls-key", path(&key)];
+    let output = count_from_asking(&authority, &flags);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let refused = |output: &std::process::Output, why: &str| {
+        ended_with(output, "lost tls://localhost:", why);
+    };
+    refused(
+        &count_from_asking(&authority, &[]),
+        "the server wants a certificate; give --tls-cert FILE and --tls-key FILE",
+    );
+    let [cert, key] = identity(&other);
+    let flags = ["--tls-cert", path(&cert), "--tls-key", path(&key)];
+    refused(
+        &count_from_asking(&authority, &flags),
+        "does not accept our certificate",
+    );
+}
+
+#[test]
+fn flags_for_tls_want_a_source_over_tls() {
+    for (flag, source, wanted) in [
+        ("--tls-cert", "tcp://localhost:1", "tls:// or tls-listen://"),
+        ("--tls-key", "tcp://localhost:1", "tls:// or tls-listen://"),
+        ("--tls-ca", "tls-listen://localhost:0", "tls://"),
+        ("--tls-client-ca", "tls://localhost:1", "tls-listen://"),
+    ] {
+        let args = ["count", source, "--by", "a", flag, "ca.pem"];
+        let output = tallyline(&args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let expected = format!(
+            "tallyline: {flag}: among the sources there is no {wanted}; name one, or leave it out\n"
+        );
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+    }
+}
+
+#[test]
 fn files_that_cannot_be_used_are_named() {
     let authority = Authority::new();
     authority.certify("server", "localhost", |_| {});
+    authority.certify("other", "localhost", |_| {});
     let (cert, key) = (authority.file("server.pem"), authority.file("server.key"));
+    let other = authority.file("other.key");
     let empty = authority.file("empty.pem");
     fs::write(&empty, "").unwrap();
     let source = "tls-listen://127.0.0.1:0";
@@ -303,6 +403,10 @@ fn files_that_cannot_be_used_are_named() {
         (
             vec!["--tls-cert", path(&cert), "--tls-key", path(&cert)],
             "no private key in it",
+        ),
+        (
+            vec!["--tls-cert", path(&cert), "--tls-key", path(&other)],
+            "other.key: not the key of the certificate in ",
         ),
     ] {
         let output = tallyline(&["count", source, "--by", "a"])
