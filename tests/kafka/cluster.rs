@@ -23,6 +23,11 @@ pub(crate) fn sasl_broker() -> Option<String> {
     from_environment("TEST_KAFKA_SASL")
 }
 
+/// The same of the listener that speaks TLS, and the file with the authority of its certificate.
+pub(crate) fn tls_broker() -> Option<(String, String)> {
+    from_environment("TEST_KAFKA_TLS").zip(from_environment("TEST_KAFKA_CA"))
+}
+
 #[allow(clippy::print_stderr, reason = "a test's own output")]
 fn from_environment(name: &str) -> Option<String> {
     let value = std::env::var(name).ok();

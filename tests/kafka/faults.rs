@@ -7,7 +7,7 @@ use std::thread;
 use loadgen::{Plan, Spec};
 use rustix::process::Signal;
 
-use crate::cluster::{OwnBroker, broker, fill, fresh, sasl_broker};
+use crate::cluster::{OwnBroker, broker, fill, fresh, sasl_broker, tls_broker};
 use crate::exact::count;
 use crate::support::{JsonTally, Running, tallyline};
 
@@ -128,4 +128,42 @@ fn credentials_are_checked_before_anything_is_counted() {
     assert_eq!(status, Some(1));
     assert!(line.contains("Invalid username or password"), "{line}");
     assert!(!line.contains("guessed"), "{line}");
+}
+
+#[test]
+fn over_tls_a_broker_is_counted_from_if_its_certificate_can_be_trusted() {
+    let (Some(broker), Some((tls, authority))) = (broker(), tls_broker()) else {
+        return;
+    };
+    let topic = fresh("private");
+    fill(&broker, &topic, &Spec::default(), &Plan::records(1000));
+    let url = format!("kafka://{tls}/{topic}");
+    let speak_tls = ["-X", "security.protocol=SSL"];
+    let location = format!("ssl.ca.location={authority}");
+    let trusting = [&speak_tls[..], &["-X", &location]].concat();
+    assert_eq!(count(&url, &trusting).lines, 1000);
+    let nosuch = [&speak_tls[..], &["-X", "ssl.ca.location=/nosuch.pem"]].concat();
+    for (flags, status, beginning, part) in [
+        (
+            &speak_tls[..],
+            1,
+            "cannot read",
+            "certificate verify failed",
+        ),
+        (
+            &[],
+            1,
+            "cannot connect to",
+            "check the address and -X security.protocol, or",
+        ),
+        (&nosuch, 2, "source", "ssl.ca.location failed"),
+    ] {
+        let (ended_with, line) = failure(&url, flags);
+        assert_eq!(ended_with, Some(status), "{line}");
+        let beginning = format!("tallyline: {beginning} {url}: ");
+        assert!(
+            line.starts_with(&beginning) && line.contains(part),
+            "{line}"
+        );
+    }
 }

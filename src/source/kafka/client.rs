@@ -154,7 +154,13 @@ impl ClientContext for Context {
                 RDKafkaErrorCode::AllBrokersDown => {
                     self.are_all_down.store(true, Ordering::Relaxed)
                 }
-                code => drop(self.error.force_push((code, reason.to_owned()))),
+                code => {
+                    // A refusal often comes a second time, as a failure of transport: what it was first says more.
+                    let told = self.error.pop();
+                    let told = told.filter(|(told, _)| is_refusal(*told) && !is_refusal(code));
+                    let error = told.unwrap_or_else(|| (code, reason.to_owned()));
+                    drop(self.error.force_push(error));
+                }
             }
         }
     }
@@ -345,25 +351,24 @@ fn find_topic(
         let is_late = begun.elapsed() >= wait;
         // That all are down is told a little after why.
         why = last.why.or(why);
+        let remedy = match &why {
+            Some(_) => "check the address, or give --connect-wait 10s",
+            // As a listener for TLS or SASL ends it when it is spoken to in plain.
+            None => "check the address and -X security.protocol, or give --connect-wait 10s",
+        };
         let why = why
             .clone()
             .unwrap_or_else(|| words(&KafkaError::MetadataFetch(code)));
         let (what, remedy) = match last.code.unwrap_or(code) {
-            RDKafkaErrorCode::Authentication
-            | RDKafkaErrorCode::SaslAuthenticationFailed
-            | RDKafkaErrorCode::SSL
-            | RDKafkaErrorCode::TopicAuthorizationFailed => {
-                ("read", "check the credentials and what -X sets")
-            }
+            code if is_refusal(code) => ("read", "check the credentials and what -X sets"),
             RDKafkaErrorCode::UnknownTopicOrPartition if is_late => {
                 return Err(Error::Source(format!(
                     "cannot read {name}: there is no topic {topic}; check the name, or create it"
                 )));
             }
-            _ if is_late && (last.are_all_down || begun.elapsed() >= wait + ANSWER_WAIT) => (
-                "connect to",
-                "check the address, or give --connect-wait 10s",
-            ),
+            _ if is_late && (last.are_all_down || begun.elapsed() >= wait + ANSWER_WAIT) => {
+                ("connect to", remedy)
+            }
             _ => {
                 std::thread::sleep(BETWEEN_ATTEMPTS);
                 continue;
@@ -388,6 +393,18 @@ fn partitions(consumer: &Consumer, topic: &str) -> Result<Vec<i32>, RDKafkaError
     let mut numbers: Vec<i32> = found.partitions().iter().map(|part| part.id()).collect();
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// Whether a broker has been reached and does not have us, or we do not have it.
+fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::SSL
+            | Code::TopicAuthorizationFailed
+    )
 }
 
 fn code(error: &KafkaError) -> RDKafkaErrorCode {
