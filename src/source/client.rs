@@ -12,7 +12,9 @@
 //! [`BACKOFF_NANOS_MIN`] to [`BACKOFF_NANOS_MAX`], each shortened by up to half at random, so that a
 //! thousand clients do not come back as one.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::FileTypeExt as _;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -210,6 +212,12 @@ pub(super) fn backoff_nanos(failures: u32, random: f64) -> u64 {
 }
 
 fn cannot_connect(name: &str, address: &Address, error: &io::Error) -> Error {
+    if let Address::Unix(path) = address
+        && fs::metadata(path).is_ok_and(|metadata| !metadata.file_type().is_socket())
+    {
+        let why = "there is a file of that name, and it is no socket; check the path";
+        return Error::Source(format!("cannot connect to {name}: {why}"));
+    }
     let remedy = match error.kind() {
         io::ErrorKind::NotFound if matches!(address, Address::Unix(_)) => {
             "check the path; start the server first, or wait for it with --connect-wait 30s"

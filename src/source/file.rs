@@ -19,6 +19,7 @@ use mio::Interest;
 use mio::unix::SourceFd;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::FileType;
+use rustix::io::Errno;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, reason};
@@ -445,6 +446,10 @@ pub(super) fn retry<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T>
 }
 
 pub(super) fn is_a_directory(name: &str) -> Error {
+    if name == "-" {
+        let why = "it is a directory; name that as the source, with a / at its end";
+        return Error::Source(format!("cannot read standard input: {why}"));
+    }
     Error::Source(format!(
         "cannot read {name}: it is a directory; write {name}/ for the files that appear in it, or '{name}/*'"
     ))
@@ -454,6 +459,12 @@ pub(crate) fn failed(name: &str, what: &str, error: &io::Error) -> Error {
     let remedy = match error.kind() {
         io::ErrorKind::NotFound => "; check the path",
         io::ErrorKind::PermissionDenied => "; check who may read it",
+        io::ErrorKind::NotADirectory if name.ends_with('/') => "; a file has no / at its end",
+        io::ErrorKind::NotADirectory => "; check the path",
+        // What the system says of a socket that is opened as a file.
+        _ if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
+            "; a socket is named unix://PATH"
+        }
         _ => "",
     };
     Error::Source(format!("cannot {what} {name}: {}{remedy}", reason(error)))

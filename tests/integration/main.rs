@@ -11,6 +11,7 @@ mod follow;
 mod goldens;
 mod house;
 mod sources;
+mod wrong_sources;
 mod sockets;
 mod producers;
 #[cfg(feature = "tls")]

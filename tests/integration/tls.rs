@@ -362,6 +362,20 @@ fn a_server_that_wants_a_certificate_is_shown_one_or_told_of_in_one_line() {
 }
 
 #[test]
+fn a_server_that_is_not_there_is_named() {
+    // A port that was free a moment ago.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let source = format!("tls://{}", address.unwrap());
+    let output = tallyline(&["count", &source, "--by", "a"])
+        .output()
+        .unwrap();
+    refused(
+        &output,
+        "connection refused; start the server first, or wait",
+    );
+}
+
+#[test]
 fn flags_for_tls_want_a_source_over_tls() {
     for (flag, source, wanted) in [
         ("--tls-cert", "tcp://localhost:1", "tls:// or tls-listen://"),
