@@ -1,7 +1,7 @@
 //! The batch merge: two shards' closed counts into the totals, and the rows to show.
 //!
 //! - `add`: [`Totals::add`] of a batch that brings no new keys.
-//! - `rows-top10`, `rows-all`: [`Totals::batch_rows`] of the same batch.
+//! - `rows-top10`, `rows-top1000` (what viewers are shown), `rows-all`: [`Totals::batch_rows`] of the same batch.
 //!
 //! 4, 10 thousand and a million keys, statuses or of ten bytes; *uniform*: all alike, *zipf1*: key k with weight
 //! 1/k. Throughput is in keys. The sums are checked on every pass.
@@ -66,7 +66,11 @@ fn bench(criterion: &mut Criterion) {
                 BatchSize::PerIteration,
             );
         });
-        for (name, top) in [("rows-top10", Some(10)), ("rows-all", None)] {
+        for (name, top) in [
+            ("rows-top10", Some(10)),
+            ("rows-top1000", Some(1000)),
+            ("rows-all", None),
+        ] {
             group.bench_function(format!("{name}/{}", keys.name), |bencher| {
                 bencher.iter_with_large_drop(|| {
                     let (rows, hidden) = totals.batch_rows(&batch, top);

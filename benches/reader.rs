@@ -15,6 +15,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use tallyline::chunk::{Chunk, Pool};
 use tallyline::clock::{SystemClock, Timestamp};
 use tallyline::lane::Mark;
+use tallyline::live::Gauges;
 use tallyline::reader::{Downstream, Reader, ReaderParts, ReaderPoll};
 use tallyline::source::{Read, Readiness, Source};
 
@@ -83,8 +84,10 @@ impl Downstream for Tally {
 }
 
 fn reader(bytes: Arc<[u8]>) -> Reader<Tally> {
+    let sources: Vec<Box<dyn Source>> = vec![Box::new(Memory { bytes, at: 0 })];
     let parts = ReaderParts {
-        sources: vec![Box::new(Memory { bytes, at: 0 })],
+        gauges: Arc::new(Gauges::new(&sources)),
+        sources,
         pool: Pool::new(CHUNK_BYTES, POOL_BYTES),
         downstream: Tally::default(),
         clock: Arc::new(SystemClock),

@@ -18,6 +18,7 @@ use crate::event::{EventWindows, Latest};
 use crate::lane::Mark;
 use crate::latency::Latencies;
 use crate::ledger::Ledger;
+use crate::live::{self, Board};
 use crate::pipe::Told;
 use crate::reader::Stop;
 use crate::record::KeyPath;
@@ -44,6 +45,8 @@ pub struct Merge {
     pub sleeper: Arc<ThreadSleeper>,
     /// Where results go.
     pub sinks: Vec<Box<dyn Sink>>,
+    /// Who looks on.
+    pub board: Board,
     /// Who is told of each batch that all sinks have taken.
     pub reported: Reported,
     /// The totals of earlier runs, and where their lines went.
@@ -140,6 +143,16 @@ struct Progress {
     has_told_unsummed: bool,
 }
 
+impl Progress {
+    /// Of the run so far.
+    fn latency(&self) -> Latency {
+        Latency {
+            receive_to_counted: self.counted.percentiles(),
+            boundary_to_printed: self.printed.percentiles(),
+        }
+    }
+}
+
 impl Merge {
     /// Merges until the last batch is out.
     pub fn run(mut self) -> MergeReport {
@@ -184,6 +197,7 @@ impl Merge {
                 }
                 let late = self.clock.now().nanos_since(mark.end);
                 progress.printed.record(late, 1);
+                self.show(&mark, (ledger, late), &counted, &totals, &batch, &progress);
             }
             self.show_samples(&mut progress);
             self.tell_limits(&totals, &mut progress);
@@ -282,6 +296,7 @@ impl Merge {
         let Merge {
             windows,
             sinks,
+            board,
             top,
             trending: growing,
             ..
@@ -290,6 +305,7 @@ impl Merge {
             let (shown, hidden) = totals.window_rows(window.sums, *top);
             let before = growing.zip(window.before);
             let trends = before.map(|(limit, before)| trending(totals, window.sums, before, limit));
+            board.window(&window, totals, trends.as_deref());
             let report = WindowReport {
                 spec: window.spec,
                 start: window.start(),
@@ -311,6 +327,34 @@ impl Merge {
             MergeWindows::ByArrival(windows) => windows.close_batch(mark, batch, report),
             MergeWindows::ByEvent(windows) => windows.close_batch(mark, latest, report),
         }
+    }
+
+    /// Shows the batch to those who look on.
+    fn show(
+        &mut self,
+        mark: &Mark,
+        (ledger, printed_nanos): (Ledger, u64),
+        counted: &Latencies,
+        totals: &Totals,
+        batch: &BatchCounts,
+        progress: &Progress,
+    ) {
+        let saving = match &self.reported {
+            Reported::Sources(_) => None,
+            Reported::State(sender) => Some(sender.saving()),
+        };
+        self.board.batch(&live::Closed {
+            mark,
+            ledger,
+            ledger_in_all: progress.ledger_in_all,
+            totals,
+            counts: batch,
+            receive_to_counted: counted.percentiles(),
+            latency: progress.latency(),
+            printed_nanos,
+            bounds_hit: self.crowded_out(),
+            saving,
+        });
     }
 
     /// Records that windows counted under `_other`, and windows that were closed early, for want of room.
@@ -356,10 +400,7 @@ impl Merge {
 
     fn finish(mut self, mark: &Mark, totals: &Totals, mut progress: Progress) -> MergeReport {
         let (crowded_out, closed_early) = self.crowded_out();
-        let latency = Latency {
-            receive_to_counted: progress.counted.percentiles(),
-            boundary_to_printed: progress.printed.percentiles(),
-        };
+        let latency = progress.latency();
         if progress.failure.is_none() {
             let (shown, hidden) = totals.total_rows(self.top);
             let report = TotalsReport {

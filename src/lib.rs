@@ -92,6 +92,7 @@ pub mod tolerance;
 pub mod reject;
 pub mod sink;
 pub mod state;
+pub mod live;
 pub mod summary;
 pub mod progress;
 // The slow and simple counter that the stages are held to.

@@ -13,7 +13,7 @@ use crate::batch::{Merge, MergeWindows, Reported};
 use crate::block::{ENTRIES_MAX, KEY_BYTES_MAX};
 use crate::budget::KeyBudget;
 use crate::chunk::Pool;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::counts::Counts;
 use crate::decimal::Decimal;
 use crate::error::{Error, reason};
@@ -24,6 +24,7 @@ use crate::hash::KeyHasher;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
 use crate::ledger::Ledger;
+use crate::live::{About, Bell, Board, Gauges, Live, LiveSettings};
 use crate::parser::Parser;
 use crate::pipe::{BLOCKS_MAX, PipeReceiver, PipeSender, pipe};
 use crate::reader::{EventReading, Reader, ReaderParts, ReaderPoll, Stop};
@@ -81,6 +82,8 @@ pub struct Settings {
     pub fail_fast: bool,
     /// Batches that may wait to be saved; 0: there is no state.
     pub state_lag: usize,
+    /// What is kept for who looks on while it runs.
+    pub live: LiveSettings,
 }
 
 impl Settings {
@@ -108,6 +111,7 @@ impl Settings {
             stats: false,
             fail_fast: false,
             state_lag: 0,
+            live: LiveSettings::default(),
         }
     }
 
@@ -178,7 +182,8 @@ impl Settings {
             0 => 0,
             _ => state::CACHE_BYTES,
         };
-        fixed as u64 + windows + state + self.keys_max * (key_bytes + self.key_bytes())
+        let live = self.live.bytes_max(key_bytes);
+        fixed as u64 + windows + state + live + self.keys_max * (key_bytes + self.key_bytes())
     }
 
     /// What a live key costs beside its bytes, in bytes.
@@ -242,6 +247,7 @@ pub struct Pipeline {
     poll: ReaderPoll,
     reject: Option<RejectFile>,
     state: Option<State>,
+    board: Board,
 }
 
 impl Pipeline {
@@ -265,6 +271,8 @@ impl Pipeline {
         settings.check(Streams::of(&sources))?;
         let reject = settings.reject.clone().map(open_reject_file).transpose()?;
         let poll = ReaderPoll::new().map_err(|error| Error::System("open a poll", error))?;
+        let gauges = Arc::new(Gauges::new(&sources));
+        let board = Board::new(about(&settings, clock.now()), gauges, Arc::clone(&clock));
         Ok(Pipeline {
             settings,
             sources,
@@ -273,6 +281,7 @@ impl Pipeline {
             poll,
             reject,
             state: None,
+            board,
         })
     }
 
@@ -280,6 +289,16 @@ impl Pipeline {
     pub fn with_state(mut self, state: State) -> Pipeline {
         self.state = Some(state);
         self
+    }
+
+    /// What the run looks like while it lasts.
+    pub fn live(&self) -> Live {
+        self.board.live()
+    }
+
+    /// Has `bell` called behind each batch, when [`Pipeline::live`] shows it.
+    pub fn on_batch(&mut self, bell: Bell) {
+        self.board.hang_up(bell);
     }
 
     /// Stops the reading; what was received is still counted and reported.
@@ -342,6 +361,7 @@ impl Pipeline {
             }
         };
         let unread = Arc::new(AtomicBool::new(false));
+        let gauges = self.board.gauges();
         let merge = Merge {
             unread: Arc::clone(&unread),
             reported: begin.reported,
@@ -353,6 +373,7 @@ impl Pipeline {
                 .collect(),
             sleeper: merge_sleeper,
             sinks: self.sinks,
+            board: self.board,
             top: self.settings.top,
             windows: match is_timed {
                 true => MergeWindows::ByEvent(EventWindows::new(
@@ -448,6 +469,7 @@ impl Pipeline {
                     idle_nanos: self.settings.event.idle_nanos,
                     batch_bytes_max: BATCH_BYTES,
                 }),
+                gauges,
             },
             self.poll,
         );
@@ -524,6 +546,21 @@ impl Begin {
             reported: Reported::Sources(committers),
             saving: None,
         }
+    }
+}
+
+/// What a run is, to who looks on.
+fn about(settings: &Settings, started: Timestamp) -> About {
+    let query = &settings.query;
+    About {
+        by: query.by().map(ToString::to_string).collect(),
+        sum: query.sum().map(ToString::to_string),
+        every_nanos: settings.every_nanos,
+        windows: settings.windows.specs.clone(),
+        is_by_event: query.time().is_some(),
+        started,
+        shown: settings.live,
+        state_lag_max: settings.state_lag,
     }
 }
 

@@ -35,6 +35,7 @@ use crate::error::{Error, reason};
 use crate::extent::Extent;
 use crate::framers::{Framers, Place, StreamId, Turn};
 use crate::lane::Mark;
+use crate::live::{Gauges, Link};
 use crate::source::{FileOffset, Read, Source, SourceOffsets};
 use event::ByEvent;
 use poll::WAKER;
@@ -111,6 +112,8 @@ pub struct ReaderParts<D> {
     pub fail_fast: bool,
     /// How batches are cut where records have times of their own.
     pub event: Option<EventReading>,
+    /// Where it is told how the sources stand.
+    pub gauges: Arc<Gauges>,
 }
 
 /// The reader. See the module's documentation.
@@ -128,6 +131,7 @@ pub struct Reader<D> {
     send_bytes: usize,
     fail_fast: bool,
     by_event: Option<ByEvent>,
+    gauges: Arc<Gauges>,
     poll: ReaderPoll,
     events: Events,
     /// The open batch: `start <= now`, and `boundary` is the first multiple of the interval after
@@ -169,6 +173,7 @@ impl<D: Downstream> Reader<D> {
             every_nanos: parts.every_nanos,
             send_bytes: parts.send_bytes,
             fail_fast: parts.fail_fast,
+            gauges: parts.gauges,
             poll,
             events: Events::with_capacity(256),
             batch: parts.first_batch,
@@ -263,7 +268,12 @@ impl<D: Downstream> Reader<D> {
         let space_bytes = space.len().min(granted);
         let readiness = self.poll.readiness(id);
         let source = self.slots.source(id);
-        match source.read(&mut space[..space_bytes], &readiness, now) {
+        let read = source.read(&mut space[..space_bytes], &readiness, now);
+        if id < self.slots.sources() {
+            let source = self.slots.source(id);
+            self.gauges.set_link(id, source.link());
+        }
+        match read {
             Read::Bytes(count) => self.received(id, place, count)?,
             Read::Extent(extent) => {
                 let chunk = self.wait(|reader| reader.pool.take())?;
@@ -299,6 +309,8 @@ impl<D: Downstream> Reader<D> {
         let now = self.clock.now();
         self.close_due_batches(now)?;
         self.report.bytes += count as u64;
+        self.gauges
+            .received(self.slots.owner(id), count as u64, now);
         let framer = self.framers.at(place);
         framer.advance(count, now);
         if framer.has_lines() {
@@ -349,6 +361,7 @@ impl<D: Downstream> Reader<D> {
             Ok(()) => {
                 self.framers.begin(id);
                 self.slots.add(connection, of);
+                self.gauges.connected(of);
             }
             Err(error) => tracing::warn!("lost {}: {}", connection.name(), reason(&error)),
         }
@@ -364,6 +377,11 @@ impl<D: Downstream> Reader<D> {
             }
             self.settle(place);
         }
+        if id < self.slots.sources() {
+            self.gauges.set_link(id, Link::Over);
+        } else {
+            self.gauges.disconnected(self.slots.owner(id));
+        }
         self.slots.end(id);
         Ok(())
     }
@@ -373,6 +391,9 @@ impl<D: Downstream> Reader<D> {
         let is_new = self.slots.is_open(id);
         if is_new {
             self.end(id)?;
+        }
+        if id < self.slots.sources() {
+            self.gauges.set_link(id, Link::Failed);
         }
         if self.slots.open() > 0 && !self.fail_fast && is_new {
             tracing::error!("{error}; the other sources go on");
@@ -439,10 +460,11 @@ impl<D: Downstream> Reader<D> {
         self.close_due_batches(now)?;
         self.in_hand = None;
         self.wait(|reader| reader.downstream.has_room().then_some(()))?;
-        self.report.bytes += extent.end - extent.start;
+        let bytes = extent.end - extent.start;
+        self.report.bytes += bytes;
+        self.gauges.received(id, bytes, now);
         chunk.received = now;
         chunk.source = id;
-        let bytes = extent.end - extent.start;
         chunk.extent = Some(extent);
         self.downstream.chunk(chunk, &mut self.pool);
         self.count_bytes(id, bytes, now)
@@ -542,8 +564,10 @@ impl<D: Downstream> Reader<D> {
             return Ok(answer);
         }
         let paused = self.clock.now();
+        self.gauges.paused(paused);
         let answer = self.wait(ready)?;
         self.report.paused_nanos += self.clock.now().nanos_since(paused);
+        self.gauges.resumed(self.report.paused_nanos);
         Ok(answer)
     }
 

@@ -13,6 +13,7 @@ use crate::command::{drain_on_signals, say, where_listening};
 use crate::config::{self, Whole};
 use crate::error::Error;
 use crate::lane::Mark;
+use crate::live::Gauges;
 use crate::reader::{Downstream, Reader, ReaderParts, ReaderPoll, Stop};
 use crate::sink::text;
 
@@ -45,6 +46,7 @@ pub(super) fn run(args: &TapArgs, voice: Voice) -> Result<(), Error> {
     .escaping(io::stdout().is_terminal());
     let reader = Reader::new(
         ReaderParts {
+            gauges: Arc::new(Gauges::new(&sources)),
             sources,
             pool: Pool::new(CHUNK_BYTES, pool_bytes),
             downstream: tap,

@@ -106,6 +106,7 @@ fn reader(
     long_connections_max: usize,
 ) -> Reader<Batches> {
     let parts = ReaderParts {
+        gauges: Arc::new(Gauges::new(&sources)),
         sources,
         pool,
         downstream: Batches::default(),

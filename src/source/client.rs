@@ -23,6 +23,7 @@ use crossbeam_queue::ArrayQueue;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, reason};
+use crate::live::Link;
 use crate::source::socket::{Address, Socket};
 use crate::source::{Read, Readiness, Source};
 
@@ -193,6 +194,13 @@ impl Source for Client {
                 },
                 State::Over => return Read::Finished,
             }
+        }
+    }
+
+    fn link(&self) -> Link {
+        match self.state {
+            State::Connected(_) | State::Over => Link::Connected,
+            State::Waiting(_) | State::Connecting(_) => Link::Reconnecting,
         }
     }
 

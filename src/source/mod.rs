@@ -55,6 +55,7 @@ use mio::{Registry, Token, Waker};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::extent::Extent;
+use crate::live::Link;
 use crate::progress::Track;
 
 /// The answer to [`Source::read`].
@@ -111,6 +112,11 @@ pub trait Source: Send {
 
     /// Reads into `space`, which is not empty; never waits.
     fn read(&mut self, space: &mut [u8], readiness: &Readiness<'_>, now: Timestamp) -> Read;
+
+    /// How it stands to its other end, as long as it is not over.
+    fn link(&self) -> Link {
+        Link::Connected
+    }
 
     /// Whether a thread of its own, busy with its bytes, is to have a core: then the parsers, one for
     /// each core, are not held to theirs.

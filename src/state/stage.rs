@@ -5,11 +5,13 @@
 //! does whoever sends lines: the disk's backpressure, which is told.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::live::Saving;
 use crate::source::{Commit, SourceOffsets};
 use crate::state::change::BatchChange;
 use crate::state::open::words;
@@ -28,6 +30,8 @@ struct Queue {
     /// `None`: nothing follows.
     items: ArrayQueue<Item>,
     stage: ThreadSleeper,
+    /// The last save failed.
+    is_failing: AtomicBool,
 }
 
 /// The merge's end.
@@ -58,6 +62,7 @@ pub fn connect(
     let queue = Arc::new(Queue {
         items: ArrayQueue::new(lag),
         stage: ThreadSleeper::default(),
+        is_failing: AtomicBool::new(false),
     });
     let sender = Sender {
         queue: Arc::clone(&queue),
@@ -78,6 +83,16 @@ impl Sender {
     /// Hands a batch over; waits, by the merge's sleeper, if the disk is too far behind.
     pub fn send(&mut self, change: BatchChange, merge: &ThreadSleeper) {
         self.push(Some(Box::new(change)), merge);
+    }
+
+    /// How the saving keeps up.
+    pub fn saving(&self) -> Saving {
+        Saving {
+            batches_waiting: self.queue.items.len(),
+            waited_nanos: self.waited_nanos,
+            // Relaxed: a figure to be shown.
+            is_failing: self.queue.is_failing.load(Ordering::Relaxed),
+        }
     }
 
     /// Says that nothing follows. Returns for how long the merge has waited for the disk, in nanoseconds.
@@ -118,7 +133,12 @@ impl Stage {
         let mut failure = None;
         loop {
             let is_over = self.take_all();
-            match self.saver.save() {
+            let saved = self.saver.save();
+            // Relaxed: nothing is concluded from it.
+            self.queue
+                .is_failing
+                .store(saved.is_err(), Ordering::Relaxed);
+            match saved {
                 Ok(offsets) => {
                     if failure.take().is_some() {
                         tracing::warn!(

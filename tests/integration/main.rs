@@ -18,6 +18,7 @@ mod producers;
 mod tls;
 mod windows;
 mod event_time;
+mod live;
 mod backpressure;
 mod signals;
 mod cli;
