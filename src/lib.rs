@@ -83,6 +83,7 @@ mod prefetch;
 pub mod slots;
 pub mod batch;
 pub mod totals;
+mod rows;
 pub mod window;
 pub mod event;
 pub mod latency;

@@ -231,8 +231,9 @@ const PROGRAM_BYTES: usize = 16 * 1024 * 1024;
 /// What a live key costs beside its bytes, in bytes: an entry (32) in the shard, its place (16) and
 /// total (8) in the merge, up to five counts (8 each), the new key on its way (16), each in a vector
 /// that may have grown to twice its need; its table slots (up to 48 while the table grows), and the
-/// row in which a report without a limit shows it (56) with what that is sorted by (32).
-const KEY_BYTES: u64 = 368;
+/// row in which a report without a limit shows it (56), what that is sorted by (32) and its place in
+/// the order (8).
+const KEY_BYTES: u64 = 376;
 
 /// What the sum of a live key costs beside that, in bytes: its total and up to five sums (48 each), each
 /// in a vector that may have grown to twice its need.

@@ -2,16 +2,13 @@
 //!
 //! The batch merge adds each shard's closed counts: two arrays over the same ids, so a million keys
 //! take a millisecond or two and no key is hashed or compared. Keys are looked at only to be shown.
-//!
-//! Rows are sorted by count, largest first, then by key; with a limit, only as many as it allows
-//! are kept at any time.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::cell::RefCell;
 
 use crate::counts::{ClosedCounts, KeyPlace, OTHER, Segments, Zeros};
 use crate::decimal::Decimal;
-use crate::key::{KeyKind, KeyRef};
+use crate::key::KeyRef;
+use crate::rows::{At, Figures, ShardFigures};
 use crate::sink::{Hidden, Row, RowSums};
 use crate::state::{Saved, ShardChange};
 use crate::window::Sums;
@@ -38,6 +35,9 @@ pub struct Totals {
     other_sum: Decimal,
     /// Whether rows show sums.
     has_sums: bool,
+    /// The order of all rows, if it was made for a batch that was all there is: a file is often counted
+    /// in one, and its totals need not be sorted again.
+    order: RefCell<Option<Vec<At>>>,
 }
 
 /// The counts of one closed batch, by shard and id.
@@ -118,6 +118,7 @@ impl Totals {
     /// If a shard skipped a batch: its ids would not fit.
     pub fn add(&mut self, closed: Vec<ClosedCounts>) -> BatchCounts {
         let mut batch = BatchCounts::default();
+        *self.order.get_mut() = None;
         for (shard, closed) in self.shards.iter_mut().zip(closed) {
             shard.segments.extend(closed.new_segments);
             shard.places.extend(closed.new_keys);
@@ -177,13 +178,21 @@ impl Totals {
         batch: &'a BatchCounts,
         top: Option<usize>,
     ) -> (Vec<Row<'a>>, Hidden) {
-        let sums = self.has_sums.then_some((&*batch.sums, &batch.other_sum));
-        self.rows(&batch.shards, batch.other, sums, top)
+        let sums = |number: usize| self.has_sums.then(|| &*batch.sums[number]);
+        let other_sum = self.has_sums.then_some(&batch.other_sum);
+        let figures = self.figures(&batch.shards, sums, (batch.other, other_sum));
+        if top.is_some() || !figures.are_totals() {
+            return figures.rows(top);
+        }
+        let mut order = self.order.borrow_mut();
+        let order = order.get_or_insert_with(|| figures.order());
+        (figures.in_order(order), Hidden::default())
     }
 
     /// The rows of a window, which have no sums.
     pub fn window_rows(&self, window: &Sums, top: Option<usize>) -> (Vec<Row<'_>>, Hidden) {
-        self.rows(&window.shards, window.other, None, top)
+        let figures = self.figures(&window.shards, |_| None, (window.other, None));
+        figures.rows(top)
     }
 
     /// The key with this id.
@@ -191,57 +200,49 @@ impl Totals {
         self.shards[shard].key(id)
     }
 
-    /// Rows of counts by shard and id, and of `other` records under [`OTHER`]; `sums` are those of the
-    /// same.
-    fn rows<'a>(
+    /// Of counts by shard and id, and of `other` records under [`OTHER`]; `sums` are those of the same, by
+    /// shard.
+    fn figures<'a, 'c>(
         &'a self,
-        counts: &[Vec<u64>],
-        other: u64,
-        sums: Option<(&'a [Vec<Decimal>], &'a Decimal)>,
-        top: Option<usize>,
-    ) -> (Vec<Row<'a>>, Hidden) {
-        let mut rows = TopRows::new(top);
-        for (number, (shard, counts)) in self.shards.iter().zip(counts).enumerate() {
-            let shard_sums = sums.map(|(sums, _)| &sums[number]);
-            for (id, &count) in counts.iter().enumerate() {
-                if count > 0 {
-                    let sums = shard_sums.map(|sums| RowSums {
-                        sum: sums.get(id).unwrap_or(ZERO),
-                        total: shard.sum(id),
-                    });
-                    rows.offer(count, shard.totals[id], sums, || shard.key(id));
-                }
-            }
+        counts: impl IntoIterator<Item = &'c Vec<u64>>,
+        sums: impl Fn(usize) -> Option<&'a [Decimal]>,
+        other: (u64, Option<&'a Decimal>),
+    ) -> Figures<'a, 'c> {
+        let shards = self.shards.iter().zip(counts).enumerate();
+        let (count, sum) = other;
+        Figures {
+            shards: shards
+                .map(|(number, (shard, counts))| ShardFigures {
+                    segments: &shard.segments,
+                    places: &shard.places,
+                    counts,
+                    totals: &shard.totals,
+                    sums: sums(number).map(|sums| [sums, &*shard.sums]),
+                })
+                .collect(),
+            other: (count > 0).then(|| Row {
+                key: OTHER,
+                count,
+                total: self.overflow + self.other,
+                sums: sum.map(|sum| RowSums {
+                    sum,
+                    total: &self.other_sum,
+                }),
+            }),
         }
-        if other > 0 {
-            let sums = sums.map(|(_, sum)| RowSums {
-                sum,
-                total: &self.other_sum,
-            });
-            rows.offer(other, self.overflow + self.other, sums, || OTHER);
-        }
-        rows.finish()
     }
 
     /// The rows of all keys.
     pub fn total_rows(&self, top: Option<usize>) -> (Vec<Row<'_>>, Hidden) {
-        let mut rows = TopRows::new(top);
-        for shard in &self.shards {
-            for (id, &total) in shard.totals.iter().enumerate() {
-                // Of some keys all records were late.
-                if total == 0 {
-                    continue;
-                }
-                let sums = self.has_sums.then(|| RowSums::total(shard.sum(id)));
-                rows.offer(total, total, sums, || shard.key(id));
-            }
+        let counts = self.shards.iter().map(|shard| &shard.totals);
+        let sums = |number: usize| self.has_sums.then(|| &*self.shards[number].sums);
+        let other_sum = self.has_sums.then_some(&self.other_sum);
+        // Of some keys all records were late: their total is 0, and they have no row.
+        let figures = self.figures(counts, sums, (self.overflow + self.other, other_sum));
+        match (&*self.order.borrow(), top) {
+            (Some(order), None) => (figures.in_order(order), Hidden::default()),
+            _ => figures.rows(top),
         }
-        let other = self.overflow + self.other;
-        if other > 0 {
-            let sums = self.has_sums.then(|| RowSums::total(&self.other_sum));
-            rows.offer(other, other, sums, || OTHER);
-        }
-        rows.finish()
     }
 }
 
@@ -291,220 +292,5 @@ impl ShardTotals {
 
     fn sum(&self, id: usize) -> &Decimal {
         self.sums.get(id).unwrap_or(ZERO)
-    }
-}
-
-/// A row in the order of output: the first row is the least.
-#[derive(PartialEq, Eq)]
-struct Ranked<'a>(Row<'a>);
-
-impl Ord for Ranked<'_> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let rank = |row: &Row<'_>| Reverse(row.count);
-        rank(&self.0)
-            .cmp(&rank(&other.0))
-            .then_with(|| self.0.key.cmp(&other.0.key))
-    }
-}
-
-impl PartialOrd for Ranked<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// Keeps the first rows of the output, and what the others come to.
-struct TopRows<'a> {
-    /// The row that would be hidden next is on top; at most `limit` rows.
-    heap: BinaryHeap<Ranked<'a>>,
-    /// All rows, while there is no limit.
-    all: Vec<Ranked<'a>>,
-    limit: Option<usize>,
-    hidden: Hidden,
-}
-
-impl<'a> TopRows<'a> {
-    fn new(limit: Option<usize>) -> TopRows<'a> {
-        TopRows {
-            heap: BinaryHeap::new(),
-            all: Vec::new(),
-            limit,
-            hidden: Hidden::default(),
-        }
-    }
-
-    fn offer(
-        &mut self,
-        count: u64,
-        total: u64,
-        sums: Option<RowSums<'a>>,
-        key: impl FnOnce() -> KeyRef<'a>,
-    ) {
-        let row = || {
-            Ranked(Row {
-                key: key(),
-                count,
-                total,
-                sums,
-            })
-        };
-        let Some(limit) = self.limit else {
-            self.all.push(row());
-            return;
-        };
-        if self.heap.len() < limit {
-            self.heap.push(row());
-            return;
-        }
-        // Most keys are turned away here, before their bytes are looked at.
-        let (mut loser, mut lost) = (count, sums);
-        if let Some(mut last) = self.heap.peek_mut()
-            && count >= last.0.count
-        {
-            let row = row();
-            if row < *last {
-                (loser, lost) = (last.0.count, last.0.sums);
-                *last = row;
-            }
-        }
-        self.hidden.keys += 1;
-        self.hidden.count += loser;
-        if let Some(sums) = lost {
-            *self.hidden.sum.get_or_insert_default() += sums.sum;
-        }
-    }
-
-    fn finish(self) -> (Vec<Row<'a>>, Hidden) {
-        let mut rows = self.all;
-        rows.extend(self.heap);
-        // Sorted are short stand-ins: a million rows are compared twenty times each, and nearly every
-        // look at a key's own bytes misses the cache.
-        let mut order: Vec<StandIn> = (0..).zip(&rows).map(StandIn::new).collect();
-        order.sort_unstable_by(|a, b| {
-            a.cmp(b)
-                .then_with(|| rows[a.row as usize].cmp(&rows[b.row as usize]))
-        });
-        let from: Vec<u32> = order.into_iter().map(|stand_in| stand_in.row).collect();
-        permute(&mut rows, from);
-        (
-            rows.into_iter().map(|ranked| ranked.0).collect(),
-            self.hidden,
-        )
-    }
-}
-
-/// Puts at each place what stood at the place `from` names for it; each is named once.
-fn permute<T>(items: &mut [T], mut from: Vec<u32>) {
-    for start in 0..items.len() {
-        // Round the circle that leads back to here; what has its place is its own source.
-        let mut at = start;
-        loop {
-            let source = std::mem::replace(&mut from[at], at as u32) as usize;
-            if source == start {
-                break;
-            }
-            items.swap(at, source);
-            at = source;
-        }
-    }
-}
-
-/// What a row is sorted by as long as that tells rows apart.
-struct StandIn {
-    count: u64,
-    /// The key's first bytes, zeros behind them; nothing for a composite key, which is sorted by its
-    /// parts.
-    prefix: [u64; 2],
-    kind: KeyKind,
-    /// Which of the rows it stands for.
-    row: u32,
-}
-
-impl StandIn {
-    fn new((row, Ranked(Row { key, count, .. })): (u32, &Ranked<'_>)) -> StandIn {
-        let mut prefix = [0; 16];
-        if key.kind != KeyKind::Composite {
-            let len = key.bytes.len().min(prefix.len());
-            prefix[..len].copy_from_slice(&key.bytes[..len]);
-        }
-        let [high, low] = [0, 8].map(|at| prefix[at..].first_chunk().copied().unwrap_or_default());
-        StandIn {
-            count: *count,
-            prefix: [high, low].map(u64::from_be_bytes),
-            kind: key.kind,
-            row,
-        }
-    }
-
-    /// Equal where only the rows themselves can tell.
-    fn cmp(&self, other: &StandIn) -> Ordering {
-        let rank = |it: &StandIn| (Reverse(it.count), it.kind, it.prefix);
-        rank(self).cmp(&rank(other))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn rows_are_in_the_order_of_count_and_key() {
-        let texts = [
-            "",
-            "\0",
-            "a",
-            "a\0",
-            "a\0\0",
-            "ab",
-            "b",
-            "\u{e4}",
-            "0123456789abcdef",
-        ];
-        let long = [
-            "0123456789abcdef\0",
-            "0123456789abcdef0",
-            "0123456789abcdee~",
-        ];
-        let mut rows = Vec::new();
-        for (i, text) in texts.into_iter().chain(long).enumerate() {
-            for key in [KeyRef::string(text), KeyRef::number(text)] {
-                rows.push((i as u64 % 2 + 1, key));
-            }
-        }
-        rows.push((1, KeyRef::null()));
-        rows.push((1, KeyRef::boolean(false)));
-        let mut all = TopRows::new(None);
-        for &(count, key) in &rows {
-            all.offer(count, count, None, || key);
-        }
-        rows.sort_by_key(|&(count, key)| (Reverse(count), key));
-        let (shown, _) = all.finish();
-        let shown: Vec<_> = shown.iter().map(|row| (row.count, row.key)).collect();
-        assert_eq!(shown, rows);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
-
-        #[test]
-        fn a_limit_hides_the_rows_that_sorting_puts_last(
-            counts in proptest::collection::vec(1u64..6, 0..40),
-            limit in 0usize..50,
-        ) {
-            let keys: Vec<String> = (0..counts.len()).map(|i| format!("k{}", (i * 7) % 40)).collect();
-            let (mut all, mut limited) = (TopRows::new(None), TopRows::new(Some(limit)));
-            for (key, &count) in keys.iter().zip(&counts) {
-                all.offer(count, count, None, || KeyRef::string(key));
-                limited.offer(count, count, None, || KeyRef::string(key));
-            }
-            let (all, none) = all.finish();
-            let (limited, hidden) = limited.finish();
-            prop_assert_eq!(none, Hidden::default());
-            prop_assert_eq!(&all[..limit.min(all.len())], &limited[..]);
-            let rest = &all[limited.len()..];
-            let sum = rest.iter().map(|row| row.count).sum();
-            prop_assert_eq!(hidden, Hidden { keys: rest.len() as u64, count: sum, sum: None });
-        }
     }
 }
