@@ -15,9 +15,10 @@ use crate::clock::{Clock, Timestamp};
 
 use crate::error::Error;
 use crate::event::{EventWindows, Latest};
+use crate::hint::Hint;
 use crate::lane::Mark;
 use crate::latency::Latencies;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Reason};
 use crate::live::{self, Board};
 use crate::pipe::Told;
 use crate::reader::Stop;
@@ -69,6 +70,8 @@ pub struct Merge {
     pub line_bytes_max: usize,
     /// Lines to show on stderr.
     pub samples: SampleQueue,
+    /// What to count by instead, if what was asked for is not there.
+    pub hint: Hint,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Stops the reader when the output fails.
@@ -200,6 +203,9 @@ impl Merge {
                 self.show(&mark, (ledger, late), &counted, &totals, &batch, &progress);
             }
             self.show_samples(&mut progress);
+            if let Some(told) = self.hint.tell(&ledger) {
+                tracing::warn!("{told}");
+            }
             self.tell_limits(&totals, &mut progress);
             self.tell_unsummed(&mut progress);
             for ((closed, _), zeros) in self.shards.iter().zip(batch.into_zeros()) {
@@ -491,13 +497,16 @@ impl Merge {
     }
 
     /// Shows some of the waiting samples, unless some were shown a moment ago.
-    fn show_samples(&self, progress: &mut Progress) {
+    fn show_samples(&mut self, progress: &mut Progress) {
         let now = self.clock.now();
         let mut quota = match progress.samples_shown {
             Some(at) if now.nanos_since(at) < SAMPLES_NANOS_MIN => 0,
             _ => SAMPLES_SHOWN_MAX,
         };
         while let Some(sample) = self.samples.pop() {
+            if sample.reason == Reason::Missing {
+                self.hint.offer(&sample.head);
+            }
             if quota > 0 {
                 quota -= 1;
                 progress.samples_shown = Some(now);

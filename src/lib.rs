@@ -89,6 +89,7 @@ pub mod event;
 pub mod latency;
 pub mod bad;
 pub mod sample;
+mod hint;
 pub mod tolerance;
 pub mod reject;
 pub mod sink;
@@ -99,6 +100,7 @@ pub mod progress;
 // The slow and simple counter that the stages are held to.
 pub mod oracle;
 // What all of them use.
+mod nearest;
 pub mod thread;
 pub mod park;
 pub mod faults;

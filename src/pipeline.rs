@@ -21,6 +21,7 @@ use crate::event::{BATCH_BYTES, EventSettings, EventWindows, pane_nanos};
 use crate::framers::tail_bytes_max;
 use crate::framing::HEADS_BYTES_MAX;
 use crate::hash::KeyHasher;
+use crate::hint::Hint;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
 use crate::ledger::Ledger;
@@ -394,6 +395,7 @@ impl Pipeline {
             keys_max: self.settings.keys_max,
             line_bytes_max: self.settings.line_bytes_max,
             samples: samples.clone(),
+            hint: Hint::new(&self.settings.query),
             clock: Arc::clone(&self.clock),
             stop: self.poll.stop(),
         };

@@ -10,8 +10,8 @@ use crossbeam_queue::ArrayQueue;
 
 use crate::ledger::Reason;
 
-/// Bytes of a line that a sample keeps.
-pub const SAMPLE_BYTES_MAX: usize = 256;
+/// Bytes of a line that a sample keeps: as many as tell what fields a record has.
+pub const SAMPLE_BYTES_MAX: usize = 1024;
 
 /// Samples of one reason that one parser takes in one batch.
 const PER_REASON_MAX: u8 = 2;

@@ -12,6 +12,7 @@
 pub mod path;
 pub mod condition;
 pub mod query;
+pub mod fields;
 mod simd;
 pub mod time;
 pub mod fast;

@@ -76,6 +76,13 @@ impl KeyPath {
         }
     }
 
+    /// The path with these steps, of which the first can lead into an object.
+    pub(super) fn of(segments: Vec<Segment>) -> KeyPath {
+        KeyPath {
+            segments: segments.into(),
+        }
+    }
+
     /// The steps from the record to the key; never empty.
     pub fn segments(&self) -> &[Segment] {
         &self.segments

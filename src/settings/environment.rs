@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use super::table::{CONFIG, PREFIX};
 use super::{Given, Kind, Layer, Place, Table, Wrong, check};
 use crate::cli::shown;
+use crate::nearest::nearest;
 
 /// Reads the variables that are ours; returns warnings of those that only look like it.
 pub(super) fn read(
@@ -56,7 +57,7 @@ fn unknown(table: &Table, name: &str) -> String {
         .settings()
         .iter()
         .map(|setting| setting.variable.as_str());
-    match Table::nearest(
+    match nearest(
         &name[PREFIX.len()..],
         names.map(|known| &known[PREFIX.len()..]),
     ) {

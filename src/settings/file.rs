@@ -17,6 +17,7 @@ use super::table::CONFIG;
 use super::{Given, Kind, Layer, Place, Position, Setting, Table, Wrong, check};
 use crate::cli::shown;
 use crate::error::reason;
+use crate::nearest::nearest;
 
 /// The longest file that is read.
 const FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -131,7 +132,7 @@ fn one_line(message: &str) -> String {
 fn unknown(table: &Table, key: &str) -> String {
     let known = table.settings().iter().map(|setting| setting.name.as_str());
     let name = shown(key);
-    match Table::nearest(key, known.filter(|&name| name != CONFIG)) {
+    match nearest(key, known.filter(|&name| name != CONFIG)) {
         _ if key == CONFIG => format!("{name}: a file cannot name another; take it out"),
         Some(near) => format!("{name}: no such setting; did you mean {near}?"),
         None => format!("{name}: no such setting; tallyline config example shows all"),

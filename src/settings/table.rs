@@ -244,18 +244,6 @@ impl Table {
         self.settings.iter().find(|setting| setting.name == name)
     }
 
-    /// The name among `names` that is most like a wrong one, if one is.
-    pub(super) fn nearest<'a>(
-        wrong: &str,
-        names: impl Iterator<Item = &'a str>,
-    ) -> Option<&'a str> {
-        let likeness = |name: &'a str| (strsim::jaro_winkler(wrong, name), name);
-        let nearest = names.map(likeness).max_by(|a, b| a.0.total_cmp(&b.0));
-        nearest
-            .filter(|&(likeness, _)| likeness > NEAR)
-            .map(|(_, name)| name)
-    }
-
     /// Reads a command line on which anything may be missing.
     pub(super) fn command_line(&self, args: &[OsString]) -> Result<clap::ArgMatches, clap::Error> {
         self.lenient.clone().try_get_matches_from(args)
@@ -303,9 +291,6 @@ impl Table {
         })
     }
 }
-
-/// How alike two names must be for one to be suggested for the other.
-const NEAR: f64 = 0.8;
 
 fn has_config(command: &Command) -> bool {
     command.get_arguments().any(|arg| arg.get_id() == CONFIG)
