@@ -5,14 +5,16 @@
 //! value and the remedy.
 
 mod complaint;
+mod manual;
 mod state;
 mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
+use crate::log::LogFormat;
 use crate::record::time::TimeFormat;
 use crate::record::{Condition, KeyPath};
 use crate::sink::OutputFormat;
@@ -23,6 +25,7 @@ use crate::window::WindowSpec;
 
 pub use complaint::one_line;
 pub(crate) use complaint::{remedy, shown};
+pub use manual::{CompletionsArgs, ManArgs};
 pub use state::{ExportArgs, ExportFormat, MergeArgs, StateCommand, StateFileArgs, VerifyArgs};
 use values::{
     condition, duration, interval, key_path, number, partition, region, size, tolerance, top, url,
@@ -31,7 +34,7 @@ use values::{
 
 /// The command line.
 #[derive(Debug, Parser)]
-#[command(name = "tallyline", version, about, long_about = LONG_ABOUT, after_long_help = EXAMPLES)]
+#[command(name = "tallyline", version, about, long_about = LONG_ABOUT, after_help = EXAMPLES)]
 #[command(disable_help_subcommand = true, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
@@ -62,24 +65,47 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Count the records of a source by key.
-    #[command(after_long_help = COUNT_EXAMPLES)]
+    #[command(after_help = COUNT_HINT, after_long_help = COUNT_EXAMPLES)]
     Count(Box<CountArgs>),
     /// Show the first raw lines of every batch, and how many came.
-    #[command(after_long_help = TAP_EXAMPLES)]
+    #[command(after_help = TAP_HINT, after_long_help = TAP_EXAMPLES)]
     Tap(Box<TapArgs>),
     /// Check a file of settings, or show an example of one.
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        disable_help_subcommand = true
+    )]
+    #[command(after_help = CONFIG_EXAMPLES)]
     Config(ConfigCommand),
     /// Show, check, export, put aside or add up state files (count --state).
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        disable_help_subcommand = true
+    )]
+    #[command(after_help = state::STATE_EXAMPLES)]
     State(StateCommand),
     /// Count files again, slowly and simply, and compare with a state file.
-    #[command(after_long_help = state::VERIFY_EXAMPLES)]
+    #[command(after_help = state::VERIFY_HINT, after_long_help = state::VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
     /// Count an embedded order stream over a real loopback socket.
-    #[command(after_long_help = DEMO_EXAMPLES)]
+    #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
+    /// Print a shell's completions of commands, flags and values.
+    #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Print the manual page of a command, or write all of them into a folder.
+    #[command(after_help = manual::MAN_EXAMPLES)]
+    Man(ManArgs),
 }
+
+const COUNT_HINT: &str = "\
+Examples:
+  tallyline count tcp://localhost:9998 --by status --every 5s
+  tallyline count 'logs/*.json.gz' --by request.host --top 10 --output json
+
+--help tells of sources, key paths and conditions, with more examples.";
 
 const COUNT_EXAMPLES: &str = "\
 Sources:
@@ -137,6 +163,9 @@ Settings:
 Exit status: 0 done or drained, 1 failure while running, 2 wrong usage, 3 the ledger does not
 balance or more lines were malformed than --max-malformed allows, 130 a second Ctrl-C. The first Ctrl-C counts what was received and prints it.";
 
+const TAP_HINT: &str = "\
+Example: tallyline tap tcp://localhost:9998";
+
 const TAP_EXAMPLES: &str = "\
 Examples:
   tallyline tap tcp://localhost:9998
@@ -147,6 +176,14 @@ Examples:
   tallyline demo
   tallyline demo --every 1s --window 10s/2s --trending 3
   tallyline demo --rate 0 --duration 10s --stats     as fast as it goes";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  tallyline config example > job.toml
+  tallyline config check job.toml";
+
+const EXAMPLE_EXAMPLES: &str = "\
+Example: tallyline config example > job.toml";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -162,7 +199,7 @@ Exit status: 0 all is well, 2 something is wrong; then each fault is a line with
 pub struct CountArgs {
     /// Where the lines come from: tcp://HOST:PORT, files, globs, DIR/, - for standard input and others;
     /// count --help tells of all.
-    #[arg(id = "source", required = true, value_name = "SOURCE")]
+    #[arg(id = "source", required = true, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub sources: Vec<String>,
 
     /// What to count by: the path of a string, number, boolean or null in each record. Several make a
@@ -217,6 +254,7 @@ pub struct CountArgs {
 pub struct TapArgs {
     /// Where the lines come from: tcp://HOST:PORT, files, globs, DIR/, - for standard input and others;
     /// count --help tells of all.
+    #[arg(value_hint = ValueHint::AnyPath)]
     pub source: String,
 
     /// How many lines of each batch are shown.
@@ -240,9 +278,10 @@ pub struct TapArgs {
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Print what a file's settings come to, as a file again, or everything that is wrong with them.
-    #[command(after_long_help = CHECK_EXAMPLES)]
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
     /// Print a file of all settings with their defaults, commented out.
+    #[command(after_help = EXAMPLE_EXAMPLES)]
     Example,
 }
 
@@ -296,6 +335,7 @@ pub struct DemoArgs {
 
 /// How the source and the batches are handled.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Input")]
 pub struct StreamArgs {
     /// The batch interval; boundaries are whole multiples of it since the Unix epoch.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = interval)]
@@ -312,10 +352,6 @@ pub struct StreamArgs {
     /// Producers connected to one tcp-listen:// or unix-listen:// at once; the next is refused.
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = number::<usize>(1..=1_000_000))]
     pub max_connections: usize,
-
-    /// Certificates and keys of tls:// and tls-listen://.
-    #[command(flatten)]
-    pub tls: TlsArgs,
 
     /// End at the first source that fails, instead of going on with the others.
     #[arg(long)]
@@ -342,10 +378,15 @@ pub struct StreamArgs {
     /// Where a source that keeps its records is begun and ended.
     #[command(flatten)]
     pub kept: KeptArgs,
+
+    /// Certificates and keys of tls:// and tls-listen://.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 /// Where a source that keeps its records (Kafka, Kinesis) is begun and ended, and how it is reached.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Kafka and Kinesis")]
 pub struct KeptArgs {
     /// Kafka, Kinesis: where to begin: earliest, latest, or a time such as 2026-11-22T15:47:35Z; in a
     /// group, in partitions of which it has no offset. [default: earliest]
@@ -415,6 +456,7 @@ fn given_for_none_of(
 
 /// Windows over several batches.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Windows")]
 pub struct WindowArgs {
     /// Count over windows of this length as well, one closed every SLIDE (unless given, LEN: one after
     /// the other); both multiples of --every. Windows end at whole multiples of SLIDE since the Unix
@@ -434,6 +476,7 @@ pub struct WindowArgs {
 
 /// Windows by the records' own time.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Event time")]
 pub struct EventArgs {
     /// Put records into windows by the time that stands in them at this path, not by when they came.
     /// Windows and totals are then printed, and no batches.
@@ -470,6 +513,7 @@ pub enum Emit {
 
 /// What is done with bad lines.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Bad lines")]
 pub struct BadLineArgs {
     /// End with exit status 3 as soon as more lines than this are malformed: so many, or such a part
     /// of all lines, judged from the 1,000th line on and at the end.
@@ -488,6 +532,7 @@ pub struct BadLineArgs {
 
 /// What is kept from run to run.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "State")]
 pub struct StateArgs {
     /// Keep totals and positions in this file (SQLite): the same command goes on where the last run ended,
     /// however it ended. It is created if it is not there.
@@ -506,6 +551,7 @@ pub struct StateArgs {
 
 /// Certificates and keys of `tls://` and `tls-listen://`, files in PEM format.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "TLS")]
 pub struct TlsArgs {
     /// Our certificate, with --tls-key: needed for tls-listen://, shown to a server of tls:// that asks
     /// for one.
@@ -550,6 +596,7 @@ impl TlsArgs {
 
 /// What is printed.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// The format of the counts on standard output.
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
@@ -571,6 +618,7 @@ pub struct OutputArgs {
 
 /// How the machine is used.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Machine")]
 pub struct MachineArgs {
     /// Parser threads. [default: one per core]
     #[arg(long, value_name = "N", value_parser = number::<usize>(1..=256))]
@@ -596,6 +644,7 @@ pub struct MachineArgs {
 
 /// How much to say on standard error.
 #[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Messages")]
 pub struct Voice {
     /// Say more: settings, bounds and connections; twice, for debugging.
     #[arg(long, short, global = true, action = ArgAction::Count, display_order = 900)]
@@ -610,6 +659,16 @@ pub struct Voice {
         display_order = 901
     )]
     pub quiet: bool,
+
+    /// How warnings, the summary and errors are written on standard error.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "text",
+        display_order = 902
+    )]
+    pub log_format: LogFormat,
 }
 
 /// When to use colour.

@@ -97,6 +97,7 @@ pub mod state;
 pub mod live;
 pub mod summary;
 pub mod progress;
+pub mod log;
 // The slow and simple counter that the stages are held to.
 pub mod oracle;
 // What all of them use.

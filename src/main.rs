@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use tallyline::cli::{Voice, one_line};
-use tallyline::progress::Stderr;
+use tallyline::log::{Log, LogFormat};
 use tallyline::settings::{self, Refusal};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -27,7 +27,10 @@ fn main() -> ExitCode {
     match tallyline::command::run(&resolved.cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
-        Err(error) => fail(&resolved.sheet.told(&error), error.exit_status()),
+        Err(error) => {
+            let format = resolved.cli.voice.log_format;
+            fail(format, &resolved.sheet.told(&error), error.exit_status())
+        }
     }
 }
 
@@ -45,13 +48,13 @@ fn refuse(refusal: Refusal) -> ExitCode {
             drop(error.print());
             ExitCode::from(2)
         }
-        Refusal::CommandLine(error) => fail(&one_line(&error), 2),
+        Refusal::CommandLine(error) => fail(LogFormat::Text, &one_line(&error), 2),
         Refusal::Wrong(lines) => {
             let more = match lines.len() - 1 {
                 0 => String::new(),
                 more => format!(" (and {more} more: see 'tallyline config check')"),
             };
-            fail(&format!("{}{more}", lines[0]), 2)
+            fail(LogFormat::Text, &format!("{}{more}", lines[0]), 2)
         }
     }
 }
@@ -72,24 +75,15 @@ fn listen(voice: Voice) {
     let targets = Targets::new()
         .with_default(others)
         .with_target("tallyline", level);
-    tracing_subscriber::fmt()
-        .with_writer(|| Stderr)
-        .with_max_level(level)
-        .with_target(false)
-        .without_time()
-        // A closed standard error must not end the counting.
-        .log_internal_errors(false)
-        .finish()
+    tracing_subscriber::registry()
+        .with(Log::new(voice.log_format))
         .with(targets)
         .init();
 }
 
 /// The one place that prints errors.
-fn fail(message: &str, status: u8) -> ExitCode {
-    let lines: String = message
-        .lines()
-        .map(|line| format!("tallyline: {line}\n"))
-        .collect();
+fn fail(format: LogFormat, message: &str, status: u8) -> ExitCode {
+    let lines = format.error(message);
     drop(std::io::stderr().lock().write_all(lines.as_bytes()));
     ExitCode::from(status)
 }

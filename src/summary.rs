@@ -5,6 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use crate::ledger::{Ledger, Reason};
 use crate::reject::Rejected;
 use crate::sink::Latency;
@@ -47,6 +49,29 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// The figures, by name, as they are.
+    pub fn figures(&self) -> Map<String, Value> {
+        let columns = self.ledger.columns();
+        let ledger: Map<String, Value> = columns
+            .into_iter()
+            .map(|(name, lines)| (name.to_owned(), lines.into()))
+            .collect();
+        let figures = [
+            ("ledger", ledger.into()),
+            ("bytes", self.bytes.into()),
+            ("duration_us", (self.duration_ns / 1_000).into()),
+            ("paused_us", (self.paused_ns / 1_000).into()),
+            ("batches", self.batches.into()),
+            ("keys", self.keys.into()),
+            ("overflow", self.overflow.into()),
+            ("torn_lines", self.torn_lines.into()),
+        ];
+        let named = figures.into_iter();
+        named
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+
     /// The lines, as name, figure and what is to be said of it. Only the first are always there.
     fn lines(&self) -> Vec<(&'static str, String, String)> {
         let ledger = &self.ledger;

@@ -4,6 +4,26 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+pub(super) const STATE_EXAMPLES: &str = "\
+Examples:
+  tallyline state show app.db
+  tallyline state export app.db > totals.json
+  tallyline state merge monday.db tuesday.db -o week.db";
+
+const SHOW_EXAMPLES: &str = "\
+Example: tallyline state show app.db";
+
+const STATE_CHECK_EXAMPLES: &str = "\
+Example: tallyline state check app.db
+
+Exit status: 0 all is well, 3 something is wrong; then each fault is a line.";
+
+const RESET_EXAMPLES: &str = "\
+Example: tallyline state reset app.db";
+
+pub(super) const VERIFY_HINT: &str = "\
+Example: tallyline verify orders.jsonl --state orders.db";
+
 pub(super) const VERIFY_EXAMPLES: &str = "\
 Examples:
   tallyline count orders.jsonl --by status --state orders.db
@@ -30,16 +50,19 @@ refused: its lines would count twice.";
 #[derive(Debug, Subcommand)]
 pub enum StateCommand {
     /// Show what a state file holds: settings, figures, how far each source is counted, the last runs.
+    #[command(after_help = SHOW_EXAMPLES)]
     Show(StateFileArgs),
     /// Check a state file: its structure, its ledger, its sums.
+    #[command(after_help = STATE_CHECK_EXAMPLES)]
     Check(StateFileArgs),
     /// Print its totals, or all of it as SQL.
-    #[command(after_long_help = EXPORT_EXAMPLES)]
+    #[command(after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
     /// Put a state file aside, so that the next run begins anew.
+    #[command(after_help = RESET_EXAMPLES)]
     Reset(StateFileArgs),
     /// Add several state files up into a new one.
-    #[command(after_long_help = MERGE_EXAMPLES)]
+    #[command(after_help = MERGE_EXAMPLES)]
     Merge(MergeArgs),
 }
 

@@ -8,6 +8,7 @@ use crate::clock::SystemClock;
 use crate::command::{drain_on_signals, print_summary, say, where_listening};
 use crate::config::{self, Whole};
 use crate::error::Error;
+use crate::log::LogFormat;
 use crate::pipeline::{Pipeline, Settings};
 use crate::progress::{Aside, Painter, Track};
 use crate::sink::{Sink, text};
@@ -60,7 +61,9 @@ pub(super) fn count(
     );
     let listening = where_listening(&sources);
     let tracks: Option<Vec<Arc<Track>>> = sources.iter().map(|source| source.track()).collect();
-    let tracks = tracks.filter(|_| !voice.quiet && io::stderr().is_terminal());
+    let tracks = tracks.filter(|_| {
+        !voice.quiet && voice.log_format == LogFormat::Text && io::stderr().is_terminal()
+    });
     let clock = Arc::new(SystemClock);
     let sink = Box::new(Aside(sink));
     let mut pipeline = Pipeline::new(settings, sources, vec![sink], clock.clone())?;
@@ -77,7 +80,7 @@ pub(super) fn count(
     drop(painter);
     let is_unread = result.as_ref().is_err_and(Error::is_closed_pipe);
     if !voice.quiet && !is_unread {
-        print_summary(&summary);
+        print_summary(voice, &summary);
     }
     result
 }

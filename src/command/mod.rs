@@ -5,6 +5,7 @@
 mod config;
 mod count;
 mod demo;
+mod manual;
 mod state;
 mod tap;
 mod verify;
@@ -35,6 +36,8 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::State(command) => state::run(command),
         Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args, cli.voice),
+        Command::Completions(args) => manual::completions(*args),
+        Command::Man(args) => manual::man(args),
     }
 }
 
@@ -71,12 +74,16 @@ fn where_listening(sources: &[Box<dyn Source>]) -> String {
 /// Says these lines on standard error, which may be closed: that is nobody's loss.
 fn say(voice: Voice, lines: &str) {
     if !voice.quiet {
+        let lines: String = lines
+            .lines()
+            .map(|line| voice.log_format.note(line))
+            .collect();
         drop(std::io::stderr().lock().write_all(lines.as_bytes()));
     }
 }
 
 /// Prints the summary to standard error, which may be closed: that is nobody's loss.
-fn print_summary(summary: &Summary) {
-    let text = format!("\n{}\n", summary.to_string().trim_end());
+fn print_summary(voice: Voice, summary: &Summary) {
+    let text = voice.log_format.summary(summary);
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }

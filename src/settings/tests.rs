@@ -187,7 +187,7 @@ fn settings_that_exclude_each_other_yield_to_the_higher() {
 /// A flag that is added must be settable in a file and in the environment; here all are.
 #[test]
 fn every_flag_can_be_set_in_a_file_and_in_the_environment() {
-    const SAMPLES: [&str; 12] = [
+    const SAMPLES: [&str; 13] = [
         "1",
         "1s",
         "auto",
@@ -200,6 +200,7 @@ fn every_flag_can_be_set_in_a_file_and_in_the_environment() {
         "fail",
         "http://127.0.0.1:1",
         "final",
+        "text",
     ];
     let table = Table::new();
     assert!(table.settings().len() > 15);

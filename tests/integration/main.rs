@@ -22,6 +22,8 @@ mod live;
 mod backpressure;
 mod signals;
 mod cli;
+mod manual;
+mod messages;
 mod settings;
 mod bad_lines;
 mod restart;
