@@ -21,7 +21,10 @@ use tallyline::hash::KeyHasher;
 use tallyline::key::KeyRef;
 use tallyline::lane::Mark;
 use tallyline::ledger::Ledger;
-use tallyline::state::{BatchChange, Meaning, Restored, Saver, State, restore};
+use tallyline::state::{
+    BatchChange, Begin, Leaders, Meaning, Outcome, Past, Restored, Saver, State, WindowsChange,
+    restore,
+};
 use tallyline::totals::Totals;
 
 use common::{SEED, scaled, slow_group};
@@ -70,8 +73,12 @@ impl Run {
         }
         self.shard.count(&block);
         let batch = self.totals.add(vec![self.shard.close(Zeros::default())]);
-        self.ledger.lines += batch.records();
-        self.ledger.counted += batch.records();
+        let ledger = Ledger {
+            lines: batch.records(),
+            counted: batch.records(),
+            ..Ledger::default()
+        };
+        self.ledger += ledger;
         self.batch += 1;
         BatchChange {
             mark: Mark {
@@ -88,6 +95,12 @@ impl Run {
             other: 0,
             other_sum: None,
             shards: self.totals.change(&batch),
+            windows: WindowsChange::None,
+            past: Some(Past {
+                ledger,
+                leaders: Leaders::of_batch(&batch, &self.totals),
+                windows: Vec::new(),
+            }),
         }
     }
 }
@@ -109,7 +122,7 @@ fn bench(criterion: &mut Criterion) {
         let mut run = Run::new(keys);
         let state = State::open(&path, &Meaning::default()).expect("a state file");
         let rows = vec![Vec::new()];
-        let mut saver = Saver::new(state, rows, "bench", Timestamp::default()).expect("a run");
+        let mut saver = Saver::new(state, rows, Begin::default()).expect("a run");
         saver.note(run.next());
         saver.save().expect("a disk with room");
 
@@ -125,7 +138,9 @@ fn bench(criterion: &mut Criterion) {
                 BatchSize::PerIteration,
             );
         });
-        saver.end(Timestamp::default()).expect("a disk with room");
+        saver
+            .end(Timestamp::default(), &Outcome::Over)
+            .expect("a disk with room");
         group.throughput(Throughput::Elements(keys as u64));
         group.bench_function(format!("restore/{keys}"), |bencher| {
             bencher.iter_with_large_drop(|| restored(&path, keys));

@@ -27,7 +27,7 @@ use crate::sample::SampleQueue;
 use crate::shard::{Closed, ShardBatch};
 use crate::sink::{BatchReport, Latency, Rows, Sink, TotalsReport, WindowReport, text};
 use crate::source::{Commit, SourceOffsets};
-use crate::state::{self, BatchChange};
+use crate::state::{self, BatchChange, Leaders, Past, PastClosed, WindowsChange};
 use crate::thread::ThreadSleeper;
 use crate::totals::{BatchCounts, Totals};
 use crate::window::{ClosedWindow, Windows, trending};
@@ -50,6 +50,8 @@ pub struct Merge {
     pub board: Board,
     /// Who is told of each batch that all sinks have taken.
     pub reported: Reported,
+    /// Whether the state keeps a history.
+    pub has_history: bool,
     /// The totals of earlier runs, and where their lines went.
     pub before: (Totals, Ledger),
     /// Raised by a parser that could not read what its batch was to have.
@@ -95,7 +97,6 @@ pub enum Reported {
 }
 
 /// What the merge saw in all.
-#[derive(Debug)]
 pub struct MergeReport {
     /// Where all lines of this run went.
     pub ledger: Ledger,
@@ -115,8 +116,8 @@ pub struct MergeReport {
     pub latency: Latency,
     /// Where the sources that can be resumed stood at the end.
     pub offsets: Arc<[SourceOffsets]>,
-    /// How long the disk held up the merge, in nanoseconds.
-    pub state_waited_nanos: u64,
+    /// Who is told of what was reported, to hear how the run ended.
+    pub reported: Reported,
     /// The first thing that went wrong.
     pub failure: Option<Error>,
 }
@@ -191,7 +192,10 @@ impl Merge {
                     self.report_windows(&mark, &told.latest, &totals, &batch)
                 });
                 match reported {
-                    Ok(()) => self.reported(&mark, &mut totals, &batch, &progress),
+                    Ok(windows) => {
+                        let changed = (windows, ledger);
+                        self.reported(&mark, &mut totals, &batch, &progress, changed);
+                    }
                     Err(error) => {
                         // What is on its way is merged to the end, so that nobody waits for ever.
                         self.stop.stop();
@@ -291,23 +295,33 @@ impl Merge {
             .map_err(Error::Output)
     }
 
-    /// Reports the windows that the batch closes.
+    /// Reports the windows that the batch closes. Returns what a state is to keep of them.
     fn report_windows(
         &mut self,
         mark: &Mark,
         latest: &Latest,
         totals: &Totals,
         batch: &BatchCounts,
-    ) -> Result<(), Error> {
+    ) -> Result<(WindowsChange, Vec<PastClosed>), Error> {
         let Merge {
             windows,
             sinks,
             board,
             top,
             trending: growing,
+            has_history,
             ..
         } = self;
+        let mut past = Vec::new();
         let report = |window: ClosedWindow<'_>| {
+            if *has_history && window.is_final {
+                past.push(PastClosed {
+                    spec: window.spec,
+                    end: window.end,
+                    covered: window.covered,
+                    leaders: Leaders::of_window(window.sums),
+                });
+            }
             let (shown, hidden) = totals.window_rows(window.sums, *top);
             let before = growing.zip(window.before);
             let trends = before.map(|(limit, before)| trending(totals, window.sums, before, limit));
@@ -329,10 +343,18 @@ impl Merge {
                 .try_for_each(|sink| sink.window(&report))
                 .map_err(Error::Output)
         };
-        match windows {
-            MergeWindows::ByArrival(windows) => windows.close_batch(mark, batch, report),
-            MergeWindows::ByEvent(windows) => windows.close_batch(mark, latest, report),
-        }
+        let change = match windows {
+            MergeWindows::ByArrival(windows) => {
+                windows.close_batch(mark, batch, report)?;
+                let change = windows.change();
+                change.map_or(WindowsChange::None, WindowsChange::Ring)
+            }
+            MergeWindows::ByEvent(windows) => {
+                let change = windows.close_batch(mark, latest, report)?;
+                change.map_or(WindowsChange::None, WindowsChange::Events)
+            }
+        };
+        Ok((change, past))
     }
 
     /// Shows the batch to those who look on.
@@ -378,6 +400,7 @@ impl Merge {
         totals: &mut Totals,
         batch: &BatchCounts,
         progress: &Progress,
+        ((windows, closed), ledger): ((WindowsChange, Vec<PastClosed>), Ledger),
     ) {
         match &mut self.reported {
             Reported::Sources(committers) => {
@@ -398,8 +421,14 @@ impl Merge {
                     other: totals.other(),
                     other_sum: totals.other_sum(),
                     shards: totals.change(batch),
+                    windows,
+                    past: self.has_history.then(|| Past {
+                        ledger,
+                        leaders: Leaders::of_batch(batch, totals),
+                        windows: closed,
+                    }),
                 };
-                sender.send(change, &self.sleeper);
+                sender.send(change);
             }
         }
     }
@@ -425,10 +454,6 @@ impl Merge {
                 .try_for_each(|sink| sink.totals(&report));
             progress.failure = result.map_err(Error::Output).err();
         }
-        let state_waited_nanos = match self.reported {
-            Reported::Sources(_) => 0,
-            Reported::State(sender) => sender.finish(&self.sleeper),
-        };
         MergeReport {
             ledger: progress.ledger,
             ledger_in_all: progress.ledger_in_all,
@@ -439,7 +464,7 @@ impl Merge {
             closed_early,
             latency,
             offsets: Arc::clone(&mark.offsets),
-            state_waited_nanos,
+            reported: self.reported,
             failure: progress.failure,
         }
     }

@@ -26,10 +26,12 @@ use crate::window::WindowSpec;
 pub use complaint::one_line;
 pub(crate) use complaint::{remedy, shown};
 pub use manual::{CompletionsArgs, ManArgs};
-pub use state::{ExportArgs, ExportFormat, MergeArgs, StateCommand, StateFileArgs, VerifyArgs};
+pub use state::{
+    ExportArgs, ExportFormat, ExportWhat, MergeArgs, StateCommand, StateFileArgs, VerifyArgs,
+};
 use values::{
-    condition, duration, interval, key_path, number, partition, region, size, tolerance, top, url,
-    window,
+    condition, duration, interval, keep, key_path, number, partition, region, size, tolerance, top,
+    url, window,
 };
 
 /// The command line.
@@ -542,6 +544,10 @@ pub struct StateArgs {
     /// Batches that may wait to be saved; with more the counting waits for the disk.
     #[arg(long, value_name = "N", default_value_t = SENT_MAX, value_parser = number::<usize>(1..=1024))]
     pub state_lag: usize,
+
+    /// How long closed batches and windows stay in the state's history, such as 12h or 30d; 0s: there is none.
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = keep)]
+    pub keep: Duration,
 
     /// What to do about a file that was counted and has been cut or replaced since. [default: fail, of
     /// files with --follow: recount]

@@ -51,11 +51,10 @@ pub fn settings(args: &CountArgs) -> Result<Settings, Error> {
         bytes_max: args.bad.reject_file_bytes as u64,
     });
     settings.fail_fast = args.stream.fail_fast;
-    settings.state_lag = args
-        .state
-        .state
-        .as_ref()
-        .map_or(0, |_| args.state.state_lag);
+    if args.state.state.is_some() {
+        settings.state_lag = args.state.state_lag;
+        settings.keep_nanos = nanos(args.state.keep);
+    }
     if let Some(path) = &args.event.event_time {
         settings.query = timed(settings.query, path.clone(), args)?;
         settings.event = event_settings(&args.event);
@@ -91,9 +90,6 @@ fn timed(query: Query, path: KeyPath, args: &CountArgs) -> Result<Query, Error> 
     }
     if query.sum().is_some() {
         return refused("windows have no sums; leave out --sum");
-    }
-    if args.state.state.is_some() {
-        return refused("a state file does not keep open windows yet; leave out --state");
     }
     let format = args.event.event_time_format.clone().unwrap_or_default();
     query
@@ -164,8 +160,20 @@ pub fn meaning(args: &CountArgs) -> Meaning {
     let conditions = args.conditions.iter();
     let conditions = conditions.map(|condition| setting("where", condition.to_string()));
     let sum = args.sum.iter().map(|path| setting("sum", path.to_string()));
+    let time = args.event.event_time.iter().flat_map(|path| {
+        let format = args.event.event_time_format.clone().unwrap_or_default();
+        [
+            setting("event-time", path.to_string()),
+            setting("event-time-format", format.to_string()),
+        ]
+    });
     let max_line = setting("max-line", args.stream.max_line.to_string());
-    Meaning::new(by.chain(conditions).chain(sum).chain([max_line]))
+    Meaning::new(
+        by.chain(conditions)
+            .chain(sum)
+            .chain(time)
+            .chain([max_line]),
+    )
 }
 
 /// What the sources find of an earlier run, according to its state.

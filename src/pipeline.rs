@@ -35,7 +35,7 @@ use crate::sample::{self, Sampler};
 use crate::shard::{CLOSED_MAX, Closed, Shard};
 use crate::sink::Sink;
 use crate::source::{Commit, Source, Streams};
-use crate::state::{self, Saver, State};
+use crate::state::{self, KeptWindows, Outcome, Saver, State};
 use crate::summary::Summary;
 use crate::thread::{ThreadSleeper, spawn};
 use crate::tolerance::{Tolerance, Watch};
@@ -85,6 +85,8 @@ pub struct Settings {
     pub state_lag: usize,
     /// What is kept for who looks on while it runs.
     pub live: LiveSettings,
+    /// How long batches and windows that are over stay in the state's history, in nanoseconds; 0: there is none.
+    pub keep_nanos: u64,
 }
 
 impl Settings {
@@ -113,6 +115,7 @@ impl Settings {
             fail_fast: false,
             state_lag: 0,
             live: LiveSettings::default(),
+            keep_nanos: 0,
         }
     }
 
@@ -181,10 +184,24 @@ impl Settings {
         };
         let state = match self.state_lag {
             0 => 0,
-            _ => state::CACHE_BYTES,
+            lag => state::CACHE_BYTES + self.state_windows_bytes(lag as u64),
         };
         let live = self.live.bytes_max(key_bytes);
         fixed as u64 + windows + state + live + self.keys_max * (key_bytes + self.key_bytes())
+    }
+
+    /// An upper bound of what open windows and the history take while they wait to be saved, in bytes: a list of
+    /// what is not saved, which is as long as they are, and by event time what the batches brought.
+    fn state_windows_bytes(&self, lag: u64) -> u64 {
+        let brought = match self.query.time() {
+            Some(_) => lag * PANE_PAIRS_BYTES / (CLOSED_MAX as u64 + 2),
+            None => 0,
+        };
+        let windows = match self.windows.specs.len() {
+            0 => 0,
+            _ => 2 * self.windows.bytes_max as u64,
+        };
+        brought + windows + 2 * state::PENDING_MAX as u64 * state::PENDING_BYTES
     }
 
     /// What a live key costs beside its bytes, in bytes.
@@ -344,19 +361,28 @@ impl Pipeline {
         let merge_sleeper: Arc<ThreadSleeper> = Arc::default();
         let names: Vec<&str> = self.sources.iter().map(|source| source.name()).collect();
         let begin = match self.state {
-            None => Begin::anew(shards, committers),
+            None => Begin::anew(&self.settings, committers),
             Some(state) => {
                 let restored =
                     state::restore(&state, &hasher, &mut counts, self.settings.keys_max)?;
-                let (batch, ledger) = (state.saved().batch, state.saved().ledger);
                 let now = self.clock.now();
-                let saver = Saver::new(state, restored.rows, &names.join(", "), now)?;
+                let (windows, drops_windows) = go_on(&self.settings, restored.windows, &names, now);
+                let before = (restored.totals, state.saved().ledger);
+                let first_batch = state.saved().batch + 1;
+                let run = state::Begin {
+                    sources: &names,
+                    now,
+                    drops_windows,
+                    keep_nanos: self.settings.keep_nanos,
+                };
+                let saver = Saver::new(state, restored.rows, run)?;
                 let lag = self.settings.state_lag.max(1);
                 let (sender, stage) =
                     state::connect(saver, lag, &merge_sleeper, committers, &self.clock);
                 Begin {
-                    before: (restored.totals, ledger),
-                    first_batch: batch + 1,
+                    before,
+                    first_batch,
+                    windows,
                     reported: Reported::State(sender),
                     saving: Some(start("state".to_owned(), None, move || stage.run())?),
                 }
@@ -367,6 +393,7 @@ impl Pipeline {
         let merge = Merge {
             unread: Arc::clone(&unread),
             reported: begin.reported,
+            has_history: self.settings.keep_nanos > 0,
             before: begin.before,
             shards: closed
                 .iter()
@@ -377,18 +404,7 @@ impl Pipeline {
             sinks: self.sinks,
             board: self.board,
             top: self.settings.top,
-            windows: match is_timed {
-                true => MergeWindows::ByEvent(EventWindows::new(
-                    &self.settings.windows,
-                    self.settings.event,
-                    self.sources.len(),
-                    shards,
-                )),
-                false => MergeWindows::ByArrival(Windows::new(
-                    &self.settings.windows,
-                    self.settings.every_nanos,
-                )),
-            },
+            windows: begin.windows,
             trending: self.settings.windows.trending,
             sum: self.settings.query.sum().cloned(),
             stats: self.settings.stats,
@@ -455,6 +471,7 @@ impl Pipeline {
             })?);
         }
         let clock = Arc::clone(&self.clock);
+        let stop = self.poll.stop();
         let reader = Reader::new(
             ReaderParts {
                 sources: self.sources,
@@ -487,29 +504,38 @@ impl Pipeline {
         let read = reader
             .join()
             .expect("a thread that panics ends the program");
-        let saved = begin.saving.map_or(Ok(()), |saving| {
-            saving
-                .join()
-                .expect("a thread that panics ends the program")
-        });
         let rejected = writer.map(|writer| {
             writer
                 .join()
                 .expect("a thread that panics ends the program")
         });
         let (rejected, unsaved) = rejected.unwrap_or_default();
-        let (read, _) = read?;
+        let (read, _) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                let outcome = Outcome::Failed(error.to_string());
+                end_saving(merged.reported, begin.saving, outcome).1?;
+                return Err(error);
+            }
+        };
         let exceeded = watch.and_then(|watch| {
             let verdict = watch.verdict(&merged.ledger)?;
             Some(Error::Malformed(watch.tolerance(), verdict))
         });
         let unsaved = unsaved.map(|error| unsaved_lines(&self.settings, rejected, &error));
-        let failure = merged.failure.or(exceeded).or(saved.err());
-        let failure = failure.or(read.failure).or(unsaved);
+        let failed = merged.failure.or(exceeded);
+        let late_failure = read.failure.or(unsaved);
+        let outcome = match failed.as_ref().or(late_failure.as_ref()) {
+            Some(error) => Outcome::Failed(error.to_string()),
+            None if stop.is_stopped() => Outcome::Stopped,
+            None => Outcome::Over,
+        };
+        let (state_waited_ns, saved) = end_saving(merged.reported, begin.saving, outcome);
+        let failure = failed.or(saved.err()).or(late_failure);
         let summary = Summary {
             ledger: merged.ledger,
             lines_in_all: merged.ledger_in_all.lines,
-            state_waited_ns: merged.state_waited_nanos,
+            state_waited_ns,
             bytes: read.bytes,
             duration_ns: clock.now().nanos_since(read.start),
             paused_ns: read.paused_nanos,
@@ -535,17 +561,24 @@ impl Pipeline {
 struct Begin {
     before: (Totals, Ledger),
     first_batch: u64,
+    windows: MergeWindows,
     reported: Reported,
-    /// The thread that saves.
-    saving: Option<JoinHandle<Result<(), Error>>>,
+    saving: Option<Saving>,
 }
+
+/// The thread that saves.
+type Saving = JoinHandle<Result<(), Error>>;
 
 impl Begin {
     /// Nothing was counted before, and nothing is saved.
-    fn anew(shards: usize, committers: Vec<Option<Box<dyn Commit>>>) -> Begin {
+    fn anew(settings: &Settings, committers: Vec<Option<Box<dyn Commit>>>) -> Begin {
         Begin {
-            before: (Totals::new(shards), Ledger::default()),
+            before: (Totals::new(settings.shards), Ledger::default()),
             first_batch: 1,
+            windows: match settings.query.time() {
+                Some(_) => MergeWindows::ByEvent(event_windows(settings, committers.len())),
+                None => MergeWindows::ByArrival(arrival_windows(settings)),
+            },
             reported: Reported::Sources(committers),
             saving: None,
         }
@@ -565,6 +598,67 @@ fn about(settings: &Settings, started: Timestamp) -> About {
         shown: settings.live,
         state_lag_max: settings.state_lag,
     }
+}
+
+fn arrival_windows(settings: &Settings) -> Windows {
+    Windows::new(&settings.windows, settings.every_nanos)
+}
+
+fn event_windows(settings: &Settings, sources: usize) -> EventWindows {
+    EventWindows::new(&settings.windows, settings.event, sources, settings.shards)
+}
+
+/// Windows that go on with those that an earlier run left, as far as they fit; and whether what is left must go,
+/// which is told.
+fn go_on(
+    settings: &Settings,
+    kept: KeptWindows,
+    sources: &[&str],
+    now: Timestamp,
+) -> (MergeWindows, bool) {
+    let unfit = match (&kept.ring, &kept.events) {
+        (Some(_), _) if settings.windows.specs.is_empty() => Some(
+            "the open windows of the last run are let go of: this one has no --window".to_owned(),
+        ),
+        (_, Some(events)) => events.unfit(&settings.windows),
+        (Some(ring), None) => ring.unfit(&settings.windows, now),
+        (None, None) => None,
+    };
+    if let Some(why) = &unfit {
+        tracing::warn!("{why}");
+    }
+    let drops = unfit.is_some();
+    let windows = match settings.query.time() {
+        Some(_) => {
+            let events = kept.events.map(|events| events.without_panes_if(drops));
+            let windows = event_windows(settings, sources.len());
+            MergeWindows::ByEvent(windows.kept(events, sources))
+        }
+        None => {
+            let ring = kept.ring.filter(|_| !drops);
+            MergeWindows::ByArrival(arrival_windows(settings).kept(ring))
+        }
+    };
+    (windows, drops)
+}
+
+/// Tells the state how the run ended, and waits until it is saved. How long the counting waited for the disk, in
+/// nanoseconds, and whether all is saved.
+fn end_saving(
+    reported: Reported,
+    saving: Option<Saving>,
+    outcome: Outcome,
+) -> (u64, Result<(), Error>) {
+    let waited_nanos = match reported {
+        Reported::Sources(_) => 0,
+        Reported::State(sender) => sender.finish(outcome),
+    };
+    let saved = saving.map(|saving| {
+        saving
+            .join()
+            .expect("a thread that panics ends the program")
+    });
+    (waited_nanos, saved.unwrap_or(Ok(())))
 }
 
 fn open_reject_file(options: RejectOptions) -> Result<RejectFile, Error> {

@@ -97,7 +97,9 @@ impl Totals {
         let has_sums = self.has_sums;
         let shards = self.shards.iter_mut().zip(&batch.shards);
         let change = |(shard, counts): (&mut ShardTotals, &Vec<u64>)| {
-            let changed = counts.iter().enumerate().filter(|&(_, &count)| count > 0);
+            // A new key of which all records were late has a total too, of 0.
+            let is_changed = |&(id, &count): &(usize, &u64)| count > 0 || id >= shard.told.1;
+            let changed = counts.iter().enumerate().filter(is_changed);
             let changed = changed.map(|(id, _)| id);
             let summed = changed.clone().filter(|_| has_sums);
             let change = ShardChange {
@@ -193,6 +195,11 @@ impl Totals {
     pub fn window_rows(&self, window: &Sums, top: Option<usize>) -> (Vec<Row<'_>>, Hidden) {
         let figures = self.figures(&window.shards, |_| None, (window.other, None));
         figures.rows(top)
+    }
+
+    /// The total of the key with this id.
+    pub(crate) fn total(&self, shard: usize, id: usize) -> u64 {
+        self.shards[shard].totals[id]
     }
 
     /// The key with this id.

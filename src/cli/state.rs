@@ -37,14 +37,15 @@ Exit status: 0 all the same, 3 something differs.";
 const EXPORT_EXAMPLES: &str = "\
 Examples:
   tallyline state export app.db > totals.json
+  tallyline state export app.db --what windows --format csv > windows.csv
   tallyline state export app.db --format sql | sqlite3 copy.db";
 
 const MERGE_EXAMPLES: &str = "\
 Examples:
   tallyline state merge monday.db tuesday.db -o week.db
 
-Totals and ledgers are added. States that have counted the same file or the same partition are
-refused: its lines would count twice.";
+Totals and ledgers are added; open windows and the history stay where they are. States that have
+counted the same file or the same partition are refused: its lines would count twice.";
 
 /// `tallyline state`.
 #[derive(Debug, Subcommand)]
@@ -55,7 +56,7 @@ pub enum StateCommand {
     /// Check a state file: its structure, its ledger, its sums.
     #[command(after_help = STATE_CHECK_EXAMPLES)]
     Check(StateFileArgs),
-    /// Print its totals, or all of it as SQL.
+    /// Print its totals, its history, or all of it as SQL.
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
     /// Put a state file aside, so that the next run begins anew.
@@ -84,14 +85,29 @@ pub struct ExportArgs {
     /// As what.
     #[arg(long, value_name = "FORMAT", default_value = "json")]
     pub format: ExportFormat,
+
+    /// What of it; as SQL it is always all.
+    #[arg(long, value_name = "WHAT", default_value = "totals")]
+    pub what: ExportWhat,
+}
+
+/// What of a state is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportWhat {
+    /// The totals, as count prints them at the end.
+    Totals,
+    /// The batches of the history, the oldest first, each with its most frequent keys.
+    Batches,
+    /// The windows of the history in the order in which they closed.
+    Windows,
 }
 
 /// As what a state is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
-    /// The totals, as count --output json prints them at the end.
+    /// Objects, as count --output json prints them.
     Json,
-    /// The totals, a row for each key.
+    /// Rows, one for each key.
     Csv,
     /// Every table, as statements that make the same database.
     Sql,

@@ -32,6 +32,18 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     Err("give a time up to 8784h, a year".to_owned())
 }
 
+/// How long something is kept: days, too.
+pub(super) fn keep(text: &str) -> Result<Duration, String> {
+    let days = text
+        .strip_suffix('d')
+        .and_then(|days| days.parse::<u64>().ok());
+    let hours = days.map(|days| format!("{}h", days.saturating_mul(24)));
+    duration(hours.as_deref().unwrap_or(text)).map_err(|error| match error.starts_with("give") {
+        true => "give a time up to 366d, a year".to_owned(),
+        false => "write a time such as 30d, 12h or 0s".to_owned(),
+    })
+}
+
 pub(super) fn interval(text: &str) -> Result<Duration, String> {
     let interval = duration(text)?;
     let bounds = Duration::from_millis(10)..=Duration::from_secs(24 * 3600);

@@ -4,13 +4,13 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::cli::{ExportFormat, StateCommand};
+use crate::cli::{ExportFormat, ExportWhat, StateCommand};
 use crate::clock::Timestamp;
 use crate::error::{Error, reason};
 use crate::sink::OutputFormat;
 use crate::sink::text::grouped;
 use crate::source::FileStage;
-use crate::state::{self, Locked, Look};
+use crate::state::{self, Extent, Locked, Look, PastKind};
 
 /// Runs that `show` tells of.
 const RUNS_SHOWN: u32 = 5;
@@ -28,10 +28,20 @@ pub(super) fn run(command: &StateCommand) -> Result<(), Error> {
         StateCommand::Check(args) => check(&Look::open(&args.file)?, &mut stdout),
         StateCommand::Export(args) => {
             let look = Look::open(&args.file)?;
-            match args.format {
-                ExportFormat::Json => look.print_totals(OutputFormat::Json, &mut stdout),
-                ExportFormat::Csv => look.print_totals(OutputFormat::Csv, &mut stdout),
-                ExportFormat::Sql => look.print_sql(&mut stdout),
+            let format = match args.format {
+                ExportFormat::Json => Some(OutputFormat::Json),
+                ExportFormat::Csv => Some(OutputFormat::Csv),
+                ExportFormat::Sql => None,
+            };
+            match (format, args.what) {
+                (None, _) => look.print_sql(&mut stdout),
+                (Some(format), ExportWhat::Totals) => look.print_totals(format, &mut stdout),
+                (Some(format), ExportWhat::Batches) => {
+                    look.print_history(PastKind::Batches, format, &mut stdout)
+                }
+                (Some(format), ExportWhat::Windows) => {
+                    look.print_history(PastKind::Windows, format, &mut stdout)
+                }
             }?;
             stdout.flush().map_err(Error::Output)
         }
@@ -99,20 +109,40 @@ fn shown(look: &Look) -> Result<String, Error> {
     if hidden != [0, 0] {
         lines.push(format!("           and {} more", hidden[0] + hidden[1]));
     }
+    lines.extend(windows_shown(&look.extent()?));
     for run in look.runs(RUNS_SHOWN)? {
-        let ended = match run.ended {
-            Some(ended) => format!("ended {ended}"),
-            None => "under way, or killed".to_owned(),
+        let ended = match (run.ended, run.outcome) {
+            (Some(ended), Some(outcome)) => format!("ended {ended}, {outcome}"),
+            (Some(ended), None) => format!("ended {ended}"),
+            (None, _) => "under way, or killed".to_owned(),
         };
         lines.push(format!(
-            "run        {}, process {}, from batch {} on, {ended}: {}",
+            "run        {}, version {}, process {}, from batch {} on, {ended}: {}",
             run.started,
+            run.version,
             run.pid,
             grouped(run.first_batch),
             run.sources
         ));
     }
     Ok(lines.iter().map(|line| format!("{line}\n")).collect())
+}
+
+/// What there is of windows and of the history.
+fn windows_shown(extent: &Extent) -> Vec<String> {
+    let mut lines = Vec::new();
+    let parts = [(extent.slots, "batches"), (extent.panes, "panes")];
+    for (count, name) in parts.iter().filter(|(count, _)| *count > 0) {
+        lines.push(format!("windows    open, of {} {name}", grouped(*count)));
+    }
+    if let Some(since) = extent.since {
+        lines.push(format!(
+            "history    {} batches since {since}, {} windows",
+            grouped(extent.batches),
+            grouped(extent.windows)
+        ));
+    }
+    lines
 }
 
 fn check(look: &Look, stdout: &mut impl Write) -> Result<(), Error> {

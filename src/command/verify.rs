@@ -9,6 +9,7 @@ use crate::cli::VerifyArgs;
 use crate::error::Error;
 use crate::key::Key;
 use crate::oracle::Oracle;
+use crate::record::time::TimeFormat;
 use crate::record::{Condition, KeyPath, Query};
 use crate::sink::Row;
 use crate::sink::text::grouped;
@@ -17,6 +18,14 @@ use crate::state::{Look, Meaning};
 
 pub(super) fn run(args: &VerifyArgs) -> Result<(), Error> {
     let look = Look::open(&args.state)?;
+    let late = look.saved().ledger.late;
+    if late > 0 {
+        return Err(Error::State(format!(
+            "{}: {} lines came too late for their windows, and the files do not tell which; only a state without such can be verified",
+            args.state.display(),
+            grouped(late)
+        )));
+    }
     let mut oracle = oracle(&look)?;
     let known = KnownFiles::new(look.saved().files.clone(), OnReplaced::Fail);
     let mut verified = Vec::new();
@@ -72,7 +81,13 @@ fn query(meaning: &Meaning) -> Option<Query> {
     let conditions: Result<Vec<_>, _> = meaning.values("where").map(Condition::parse).collect();
     let by = by.ok().filter(|by| !by.is_empty())?;
     let sum = meaning.values("sum").next().map(KeyPath::parse);
-    Query::new(by, conditions.ok()?, sum.transpose().ok()?).ok()
+    let query = Query::new(by, conditions.ok()?, sum.transpose().ok()?).ok()?;
+    let Some(time) = meaning.values("event-time").next() else {
+        return Some(query);
+    };
+    let format = meaning.values("event-time-format").next();
+    let format = TimeFormat::parse(format?).ok()?;
+    query.with_time(KeyPath::parse(time).ok()?, format).ok()
 }
 
 /// Counts a file as far as it is counted in the state. Returns which it is.

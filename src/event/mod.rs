@@ -13,11 +13,13 @@
 //! - Late or not is decided by the watermark at the end of the batch before, for a whole batch alike, so it depends
 //!   neither on threads nor on the order in which they finish. Of recorded input a batch is so many
 //!   bytes, not so much time, and every run gives the same.
-//! - At the end of the input every window closes.
+//! - At the end of the input every window closes. With a state (`kept.rs`) the next run goes on with the windows that
+//!   are open then; they are reported as they stand, and not as final.
 //!
 //! Bound: open panes take `--window-bytes`; beyond it the oldest windows are closed early, as if the
 //! watermark had reached them, and that is told.
 
+mod kept;
 mod panes;
 pub mod tally;
 mod watermark;
@@ -25,6 +27,7 @@ mod watermark;
 #[allow(clippy::unwrap_used, reason = "a failed test may panic")]
 mod tests;
 
+pub use kept::{EventChange, KeptEvents, KeptPane};
 pub use tally::{PanePair, Tally};
 pub use watermark::Latest;
 
@@ -33,7 +36,7 @@ use crate::counts::ClosedCounts;
 use crate::lane::Mark;
 use crate::window::{ClosedWindow, Sums, WindowSettings, WindowSpec};
 use panes::{Panes, Range};
-use watermark::Watermark;
+use watermark::{Awaited, Watermark};
 
 /// Bytes of input after which a batch is closed, so that what it brings is bounded.
 pub const BATCH_BYTES: u64 = 32 * 1024 * 1024;
@@ -137,6 +140,10 @@ pub struct EventWindows {
     changed: Vec<i64>,
     /// Windows that were closed for want of room.
     forced: u64,
+    /// What begins earlier may lack records: the panes of an earlier run did not fit.
+    complete_from: i64,
+    /// What the open batch brings, by shard; only where a later run goes on with the windows.
+    brought: Option<Vec<Vec<PanePair>>>,
 }
 
 impl EventWindows {
@@ -165,6 +172,8 @@ impl EventWindows {
             earliest: None,
             changed: Vec::new(),
             forced: 0,
+            complete_from: i64::MIN,
+            brought: None,
         }
     }
 
@@ -183,13 +192,23 @@ impl EventWindows {
     pub fn admit(&mut self, closed: &mut [ClosedCounts]) -> u64 {
         let mut late = 0;
         for (shard, closed) in closed.iter_mut().enumerate() {
-            let pairs = std::mem::take(&mut closed.panes);
+            let mut pairs = std::mem::take(&mut closed.panes);
+            // Sorted, as the pairs are.
+            let mut late_panes = Vec::new();
             for pairs in pairs.chunk_by(|a, b| a.pane == b.pane) {
-                if self.is_late(pairs[0].pane) {
+                let pane = pairs[0].pane;
+                if self.is_late(pane) {
                     late += tally::take_off(pairs, closed);
+                    late_panes.push(pane);
                 } else {
                     self.take_in(shard, pairs);
                 }
+            }
+            if let Some(brought) = &mut self.brought {
+                if !late_panes.is_empty() {
+                    pairs.retain(|pair| late_panes.binary_search(&pair.pane).is_err());
+                }
+                brought[shard] = pairs;
             }
         }
         late
@@ -218,7 +237,7 @@ impl EventWindows {
     }
 
     /// Closes the batch: moves the watermark on and reports the windows that close, then those that the
-    /// batch changed, if that is wanted.
+    /// batch changed, if that is wanted. Returns what is to be kept of it, if anything is.
     ///
     /// # Errors
     /// What `report` answers.
@@ -227,14 +246,17 @@ impl EventWindows {
         mark: &Mark,
         latest: &Latest,
         mut report: impl FnMut(ClosedWindow<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let is_over = !self.watermark.advance(latest, &mark.standing);
-        let reached = match is_over || mark.last {
+    ) -> Result<Option<EventChange>, E> {
+        let goes_on = self.brought.is_some();
+        let awaited = self.watermark.advance(latest, &mark.standing);
+        let reached = match awaited {
+            Awaited::Some if goes_on || !mark.last => self.watermark.at(),
+            // What this run was to read is read; the next one may have more.
+            Awaited::NoneIsOver if goes_on => self.watermark.conclude(),
             // Nothing more is expected: every window closes.
-            true => self.ends().max().unwrap_or(i64::MIN),
-            false => self.watermark.at(),
+            _ => self.ends().max().unwrap_or(i64::MIN),
         };
-        self.close_until(reached, &mut report)?;
+        self.close_until(reached, true, &mut report)?;
         while self.panes.bytes() > self.bytes_max
             && let Some(next) = self
                 .windows
@@ -243,9 +265,17 @@ impl EventWindows {
                 .min()
         {
             self.forced += 1;
-            self.close_until(next, &mut report)?;
+            self.close_until(next, true, &mut report)?;
         }
-        self.report_changed(&mut report)
+        let change = self.change();
+        match goes_on && mark.last {
+            true => {
+                let end = self.ends().max().unwrap_or(i64::MIN);
+                self.close_until(end, false, &mut report)?;
+            }
+            false => self.report_changed(&mut report)?,
+        }
+        Ok(change)
     }
 
     /// The last ends of windows that hold panes.
@@ -258,6 +288,7 @@ impl EventWindows {
     fn close_until<E>(
         &mut self,
         reached: i64,
+        is_final: bool,
         report: &mut impl FnMut(ClosedWindow<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         loop {
@@ -270,7 +301,8 @@ impl EventWindows {
             let start = end - window.length();
             window.closed = end;
             window.now.move_to(start, end, &self.panes);
-            let is_whole = |earliest| earliest <= start - window.length();
+            let before = start - window.length();
+            let is_whole = |earliest| earliest <= before && self.complete_from <= before;
             let is_comparable = self.earliest.is_some_and(is_whole);
             if let Some(before) = &mut window.before {
                 before.move_to(start - (end - start), start, &self.panes);
@@ -281,7 +313,7 @@ impl EventWindows {
                 end,
                 &window.now.sums,
                 before.map(|before| &before.sums),
-                true,
+                (self.complete_from, is_final),
             ))?;
         }
         for window in &mut self.windows {
@@ -293,8 +325,7 @@ impl EventWindows {
 
     /// Lets go of panes that no window holds any more.
     fn forget(&mut self) {
-        let needed = self.windows.iter().map(Window::needs_from).min();
-        let needed = needed.expect("there is a window");
+        let needed = self.needed_from();
         for window in &mut self.windows {
             let ranges = [Some(&mut window.now), window.before.as_mut()];
             for range in ranges.into_iter().flatten() {
@@ -302,6 +333,12 @@ impl EventWindows {
             }
         }
         self.panes.forget_before(needed);
+    }
+
+    /// What comes before is in no open window, nor in the length before one.
+    fn needed_from(&self) -> i64 {
+        let needed = self.windows.iter().map(Window::needs_from).min();
+        needed.expect("there is a window")
     }
 
     /// Reports the open windows that hold changed panes, each counted from its panes.
@@ -327,7 +364,8 @@ impl EventWindows {
             let window = &self.windows[n];
             let mut range = Range::default();
             range.move_to(end - window.length(), end, &self.panes);
-            report(closed(window.spec, end, &range.sums, None, false))?;
+            let is_open = (self.complete_from, false);
+            report(closed(window.spec, end, &range.sums, None, is_open))?;
         }
         Ok(())
     }
@@ -338,13 +376,14 @@ fn closed<'a>(
     end: i64,
     sums: &'a Sums,
     before: Option<&'a Sums>,
-    is_final: bool,
+    (complete_from, is_final): (i64, bool),
 ) -> ClosedWindow<'a> {
     let end = Timestamp::from_nanos(end);
+    let start = spec.start(end).max(Timestamp::from_nanos(complete_from));
     ClosedWindow {
         spec,
         end,
-        covered: (spec.start(end), end),
+        covered: (start.min(end), end),
         sums,
         before,
         is_final,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::tally::{OTHER_KEY, OVERFLOW, PanePair};
+use super::tally::PanePair;
 use crate::window::{ENTRY_BYTES, Entry, Sums};
 
 /// What a pane takes beside its entries, in bytes: its place in the map, a vector for each shard.
@@ -60,9 +60,8 @@ pub(super) struct Panes {
 
 /// A key's records in a pane as an entry; none for those under `_other`.
 fn entry(pair: &PanePair) -> Option<Entry> {
-    let is_key = pair.id != OVERFLOW && pair.id != OTHER_KEY;
-    is_key.then_some(Entry {
-        id: pair.id,
+    pair.key_id().map(|id| Entry {
+        id,
         count: pair.count,
     })
 }
@@ -75,6 +74,14 @@ impl Panes {
             shards,
             entries: 0,
         }
+    }
+
+    pub(super) fn shards(&self) -> usize {
+        self.shards
+    }
+
+    pub(super) fn nanos(&self) -> i64 {
+        self.nanos
     }
 
     /// When a pane begins.

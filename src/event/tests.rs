@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::lane::Standing;
+use crate::window::Entry;
 
 /// Nanoseconds of a step: all times here are told in steps.
 const STEP: i64 = 1_000_000;
@@ -78,7 +79,23 @@ fn reported(
     bytes_max: usize,
     batches: &[Vec<Record>],
 ) -> (Vec<Seen>, u64, u64) {
-    let mut windows = EventWindows::new(&settings(specs, bytes_max), event, 1, SHARDS);
+    reported_in_runs(specs, event, bytes_max, batches, None)
+}
+
+/// The same, where a run ends behind each batch that `restarts` says, and another goes on.
+fn reported_in_runs(
+    specs: &[WindowSpec],
+    event: EventSettings,
+    bytes_max: usize,
+    batches: &[Vec<Record>],
+    restarts: Option<&[bool]>,
+) -> (Vec<Seen>, u64, u64) {
+    let anew = || EventWindows::new(&settings(specs, bytes_max), event, 1, SHARDS);
+    let mut windows = match restarts {
+        Some(_) => anew().kept(None, &["a"]),
+        None => anew(),
+    };
+    let mut kept = KeptEvents::default();
     let pane = pane_nanos(specs) as i64;
     let (mut seen, mut late) = (Vec::new(), 0);
     for (number, records) in batches.iter().enumerate() {
@@ -103,9 +120,45 @@ fn reported(
                 seen.push((end, number, sums, window.is_final));
                 Ok::<(), Infallible>(())
             });
-        result.unwrap();
+        let change = result.unwrap();
+        assert_eq!(change.is_some(), restarts.is_some());
+        if let Some(change) = change {
+            keep(&mut kept, change);
+        }
+        if !last && restarts.is_some_and(|restarts| restarts[number]) {
+            assert_eq!(kept.unfit(&settings(specs, bytes_max)), None);
+            windows = anew().kept(Some(kept.clone()), &["a"]);
+        }
     }
     (seen, late, windows.forced())
+}
+
+/// What a state does with a change.
+fn keep(kept: &mut KeptEvents, change: EventChange) {
+    kept.pane_nanos = change.pane_nanos;
+    kept.needed_from = change.needed_from;
+    kept.watermark = change.watermark;
+    let latest = change.latest.iter();
+    kept.latest = latest.map(|&(_, nanos)| ("a".to_owned(), nanos)).collect();
+    kept.earliest = change.earliest;
+    kept.complete_from = change.complete_from;
+    kept.closed = change.closed;
+    for (shard, pairs) in change.brought.iter().enumerate() {
+        for pair in pairs {
+            let mut shards = vec![Vec::new(); SHARDS];
+            shards[shard].push(Entry {
+                id: pair.id,
+                count: pair.count,
+            });
+            kept.panes.push(KeptPane {
+                start: pair.pane * change.pane_nanos,
+                shards,
+                other: 0,
+                records: u64::from(pair.count),
+            });
+        }
+    }
+    kept.panes.retain(|pane| pane.start >= change.needed_from);
 }
 
 /// The same, by asking each record for each window.
@@ -200,6 +253,23 @@ proptest! {
         let (seen, late, forced) = reported(&specs, event(lateness, false), 1 << 20, &batches);
         prop_assert_eq!(forced, 0);
         prop_assert_eq!((seen, late), expected(&specs, lateness, &batches));
+    }
+
+    #[test]
+    fn runs_that_go_on_report_what_one_run_does(
+        specs in specs(),
+        lateness in 0i64..12,
+        batches in batches(),
+        restarts in vec(any::<bool>(), 14),
+    ) {
+        let event = event(lateness, false);
+        let (mut one, late, _) = reported(&specs, event, 1 << 20, &batches);
+        let (seen, late_in_runs, _) =
+            reported_in_runs(&specs, event, 1 << 20, &batches, Some(&restarts));
+        // What is open in the end is told, and not as final.
+        let finals = seen.iter().filter(|seen| seen.3).count();
+        one.iter_mut().skip(finals).for_each(|seen| seen.3 = false);
+        prop_assert_eq!((seen, late_in_runs), (one, late));
     }
 
     #[test]

@@ -28,6 +28,17 @@ impl Latest {
     }
 }
 
+/// From which sources more may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// From some.
+    Some,
+    /// From none, of which some are silent.
+    NoneIsHeard,
+    /// From none: all are over.
+    NoneIsOver,
+}
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Watermark {
@@ -53,13 +64,24 @@ impl Watermark {
         self.latest.0.iter().map(|&(_, nanos)| nanos).max()
     }
 
+    /// The latest time of each source, by its number.
+    pub(super) fn latest_by_source(&self) -> &[(usize, i64)] {
+        &self.latest.0
+    }
+
+    /// Goes on where it stood in an earlier run.
+    pub(super) fn restore(&mut self, at: i64, latest: impl Iterator<Item = (usize, i64)>) {
+        self.at = at;
+        latest.for_each(|(source, nanos)| self.latest.record(source, nanos));
+    }
+
     pub(super) fn at(&self) -> i64 {
         self.at
     }
 
     /// Moves it on by what a batch brought: to the least of the latest times of the sources from which
-    /// more may come. `false` if there is none such.
-    pub(super) fn advance(&mut self, latest: &Latest, standing: &[Standing]) -> bool {
+    /// more may come.
+    pub(super) fn advance(&mut self, latest: &Latest, standing: &[Standing]) -> Awaited {
         self.latest.merge(latest);
         let awaited = (0..self.sources).filter(|&source| {
             let standing = standing.get(source).copied();
@@ -71,14 +93,26 @@ impl Watermark {
         });
         // A source of which nothing came, or one of several streams, holds it where it is.
         let Some(least) = times.min() else {
-            return false;
+            return match standing.contains(&Standing::Idle) {
+                true => Awaited::NoneIsHeard,
+                false => Awaited::NoneIsOver,
+            };
         };
+        self.raise(least);
+        Awaited::Some
+    }
+
+    /// Moves it to the least of the latest times of all sources, which are over. Returns where it stands then.
+    pub(super) fn conclude(&mut self) -> i64 {
+        self.raise(self.latest.0.iter().map(|&(_, nanos)| nanos).min());
+        self.at
+    }
+
+    fn raise(&mut self, least: Option<i64>) {
         if let Some(least) = least {
-            self.at = self
-                .at
-                .max(least.saturating_sub_unsigned(self.lateness_nanos));
+            let at = least.saturating_sub_unsigned(self.lateness_nanos);
+            self.at = self.at.max(at);
         }
-        true
     }
 }
 
@@ -92,8 +126,8 @@ mod tests {
         let latest = |times: &[(usize, i64)]| Latest(times.to_vec());
         let mut watermark = Watermark::new(10, 2);
         let mut step = |times: &[(usize, i64)], standing: [Standing; 2]| {
-            let is_awaiting = watermark.advance(&latest(times), &standing);
-            is_awaiting.then_some(watermark.at())
+            let awaited = watermark.advance(&latest(times), &standing);
+            (awaited == Awaited::Some).then_some(watermark.at())
         };
         assert_eq!(step(&[(0, 100)], [Active, Active]), Some(i64::MIN));
         assert_eq!(step(&[(1, 50)], [Active, Active]), Some(40));
@@ -107,5 +141,6 @@ mod tests {
         assert_eq!(step(&[(0, 900), (1, 800)], [Active, Holding]), Some(190));
         assert_eq!(step(&[], [Over, Active]), Some(790));
         assert_eq!(step(&[], [Over, Idle]), None);
+        assert_eq!(watermark.conclude(), 790);
     }
 }

@@ -43,6 +43,12 @@ impl Stop {
         self.flag.store(true, Ordering::Release);
         drop(self.waker.wake());
     }
+
+    /// Whether somebody has.
+    pub fn is_stopped(&self) -> bool {
+        // Acquire: pairs with the Release above.
+        self.flag.load(Ordering::Acquire)
+    }
 }
 
 /// The poll that a reader sleeps in, made first because others must know how to wake it.
@@ -86,8 +92,7 @@ impl ReaderPoll {
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        // Acquire: pairs with the Release in `Stop::stop`.
-        self.stop.flag.load(Ordering::Acquire)
+        self.stop.is_stopped()
     }
 
     pub(super) fn readiness(&self, index: usize) -> Readiness<'_> {

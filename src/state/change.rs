@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::clock::Timestamp;
 use crate::counts::KeyPlace;
 use crate::decimal::Decimal;
+use crate::event::EventChange;
 use crate::lane::Mark;
 use crate::ledger::Ledger;
+use crate::state::leaders::Leaders;
+use crate::window::{RingChange, WindowSpec};
 
 /// What a key costs in a batch that waits to be saved, in bytes: its total, in a vector that may have grown
 /// to twice its need.
@@ -15,9 +19,6 @@ pub const CHANGE_BYTES: u64 = 2 * 16;
 pub const SUM_CHANGE_BYTES: u64 = 2 * 48;
 
 /// What a closed batch changes in the state: what the merge hands to the saving.
-///
-/// Whatever else is to be saved in the same transaction (windows, their history) is a field more here, and a
-/// statement more in [`Saver`](super::Saver).
 #[derive(Debug)]
 pub struct BatchChange {
     /// The batch, and where the sources stand behind it.
@@ -32,6 +33,45 @@ pub struct BatchChange {
     pub other_sum: Option<Decimal>,
     /// The change of each shard's keys.
     pub shards: Vec<ShardChange>,
+    /// What it changed in the open windows.
+    pub windows: WindowsChange,
+    /// What the history is to tell of it; nothing if there is none.
+    pub past: Option<Past>,
+}
+
+/// What a batch changes in the open windows.
+#[derive(Debug)]
+pub enum WindowsChange {
+    /// There are none.
+    None,
+    /// Those by arrival.
+    Ring(RingChange),
+    /// Those by event time.
+    Events(EventChange),
+}
+
+/// A batch that is over, and the windows that closed with it.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// Where the batch's lines went.
+    pub ledger: Ledger,
+    /// Its keys.
+    pub leaders: Leaders,
+    /// The windows.
+    pub windows: Vec<PastClosed>,
+}
+
+/// A window that is over.
+#[derive(Debug)]
+pub struct PastClosed {
+    /// Its length and slide.
+    pub spec: WindowSpec,
+    /// When it ended.
+    pub end: Timestamp,
+    /// The part of it in which there were batches.
+    pub covered: (Timestamp, Timestamp),
+    /// Its keys.
+    pub leaders: Leaders,
 }
 
 /// What a batch changes in one shard.

@@ -1,9 +1,22 @@
-//! A state file as SQL text: statements that make the same database.
+//! A state file printed: its history as a run prints it, or all of it as SQL, statements that make the same database.
 
 use std::io::{self, Write};
 
 use crate::error::Error;
+use crate::sink::OutputFormat;
 use crate::state::look::Look;
+
+/// Rows of the history that are read at a time.
+const PAGE: usize = 1_000;
+
+/// What of the history is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PastKind {
+    /// Batches.
+    Batches,
+    /// Windows.
+    Windows,
+}
 
 impl Look {
     /// Writes every table as SQL.
@@ -16,6 +29,63 @@ impl Look {
             .map_err(Error::Output)
     }
 
+    /// Prints the batches, or the windows, of the history as a run does, the oldest first.
+    ///
+    /// # Errors
+    /// If they cannot be read or printed.
+    pub fn print_history(
+        &self,
+        what: PastKind,
+        format: OutputFormat,
+        writer: impl Write + Send,
+    ) -> Result<(), Error> {
+        let mut sink = format.sink(writer, self.sink_options());
+        // What is read page by page is the newest first.
+        let mut firsts = Vec::new();
+        let mut before = None;
+        while let Some(first) = self.first_of_page(what, before)? {
+            firsts.push((before, first));
+            before = Some(first);
+        }
+        for (before, _) in firsts.into_iter().rev() {
+            match what {
+                PastKind::Batches => {
+                    for batch in self.batches(before, PAGE)?.iter().rev() {
+                        batch
+                            .report(|report| sink.batch(report))
+                            .map_err(Error::Output)?;
+                    }
+                }
+                PastKind::Windows => {
+                    for window in self.windows(before, PAGE)?.iter().rev() {
+                        window
+                            .report(|report| sink.window(report))
+                            .map_err(Error::Output)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of the first row of the page that ends before this one.
+    fn first_of_page(&self, what: PastKind, before: Option<u64>) -> Result<Option<u64>, Error> {
+        let (table, number) = match what {
+            PastKind::Batches => ("batch", "number"),
+            PastKind::Windows => ("window", "id"),
+        };
+        let sql = format!(
+            "SELECT min({number}) FROM (SELECT {number} FROM {table} WHERE {number} < ?1 \
+             ORDER BY {number} DESC LIMIT {PAGE})"
+        );
+        let before = before.map_or(i64::MAX, |before| before as i64);
+        let first = self
+            .db
+            .query_row(&sql, [before], |row| row.get::<_, Option<i64>>(0));
+        let first = first.map_err(|error| self.failed(&error))?;
+        Ok(first.map(|first| first as u64))
+    }
+
     /// Gives each statement to `print`, until that fails.
     fn each_statement(
         &self,
@@ -26,18 +96,19 @@ impl Look {
             let value: i64 = self.db.pragma_query_value(None, pragma, |row| row.get(0))?;
             head.push(format!("PRAGMA {pragma} = {value};"));
         }
-        let tables =
-            "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+        let tables = "SELECT name, sql, type = 'table' FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type DESC";
         let mut tables = self.db.prepare(tables)?;
-        let tables = tables.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let tables: Vec<(String, String)> = tables.collect::<rusqlite::Result<_>>()?;
-        head.extend(tables.iter().map(|(_, sql)| format!("{sql};")));
+        let tables = tables.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let mut tables: Vec<(String, String, bool)> = tables.collect::<rusqlite::Result<_>>()?;
+        head.extend(tables.iter().map(|(_, sql, _)| format!("{sql};")));
+        // Indexes have no rows of their own.
+        tables.retain(|(_, _, is_table)| *is_table);
         for text in head {
             if let Err(error) = print(&text) {
                 return Ok(Err(error));
             }
         }
-        for (name, _) in &tables {
+        for (name, _, _) in &tables {
             let mut rows = self.db.prepare(&self.rows_as_statements(name)?)?;
             let mut rows = rows.query([])?;
             while let Some(row) = rows.next()? {

@@ -12,9 +12,14 @@ use crate::counts::{Counts, Zeros};
 use crate::error::{Error, reason};
 use crate::hash::KeyHasher;
 use crate::sink::{OutputFormat, Rows, SinkOptions, TotalsReport};
+use crate::state::history::{self, PastBatch, PastWindow};
 use crate::state::meaning::Meaning;
-use crate::state::open::{BUSY_WAIT, Kind, Saved, kind, load, load_meaning, newer, words};
+use crate::state::open::{
+    BUSY_WAIT, Kind, Saved, kind, load, load_meaning, newer, stand_in, words,
+};
 use crate::state::restore::load_keys;
+use crate::state::sound;
+use crate::state::windows::figure;
 use crate::totals::Totals;
 
 /// A state file that is open for reading, as it was at one instant.
@@ -39,6 +44,25 @@ pub struct Run {
     pub first_batch: u64,
     /// When it ended, if it lived to tell.
     pub ended: Option<Timestamp>,
+    /// How it ended, as far as the version that wrote it told.
+    pub outcome: Option<String>,
+    /// The version of the program.
+    pub version: String,
+}
+
+/// How much there is of open windows and of the history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Batches in the open windows by arrival.
+    pub slots: u64,
+    /// Panes in the open windows by event time.
+    pub panes: u64,
+    /// Batches in the history.
+    pub batches: u64,
+    /// When the first of them began.
+    pub since: Option<Timestamp>,
+    /// Windows in the history.
+    pub windows: u64,
 }
 
 impl Look {
@@ -54,14 +78,17 @@ impl Look {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let db = Connection::open_with_flags(path, flags)?;
             db.busy_timeout(BUSY_WAIT)?;
-            db.pragma_update(None, "query_only", true)?;
             let kind = kind(&db)?;
+            if let Kind::Ours(version) = kind {
+                stand_in(&db, version)?;
+            }
+            db.pragma_update(None, "query_only", true)?;
             Ok((db, kind))
         };
         let told = |error: rusqlite::Error| failed(words(&error));
         let (db, kind) = open().map_err(told)?;
         match kind {
-            Kind::Ours => {}
+            Kind::Ours(_) => {}
             Kind::Newer(version) => return Err(failed(newer(version))),
             Kind::Empty | Kind::Foreign => {
                 return Err(failed("this is no state file of tallyline".to_owned()));
@@ -135,13 +162,16 @@ impl Look {
             latency: None,
             lag: &[],
         };
-        let options = SinkOptions {
+        let mut sink = format.sink(writer, self.sink_options());
+        sink.totals(&report).map_err(Error::Output)
+    }
+
+    pub(super) fn sink_options(&self) -> SinkOptions {
+        SinkOptions {
             key_parts: self.meaning.values("by").count().max(1),
             has_sums: self.has_sums(),
             ..SinkOptions::default()
-        };
-        let mut sink = format.sink(writer, options);
-        sink.totals(&report).map_err(Error::Output)
+        }
     }
 
     /// The last runs, the latest first.
@@ -151,7 +181,8 @@ impl Look {
     pub fn runs(&self, limit: u32) -> Result<Vec<Run>, Error> {
         let query = || {
             let mut rows = self.db.prepare(
-                "SELECT pid, sources, started_ns, first_batch, ended_ns FROM run ORDER BY id DESC LIMIT ?1",
+                "SELECT pid, sources, started_ns, first_batch, ended_ns, outcome, version FROM run \
+                 ORDER BY id DESC LIMIT ?1",
             )?;
             let rows = rows.query_map([limit], |row| {
                 Ok(Run {
@@ -160,11 +191,48 @@ impl Look {
                     started: Timestamp::from_nanos(row.get(2)?),
                     first_batch: row.get::<_, i64>(3)? as u64,
                     ended: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_nanos),
+                    outcome: row.get(5)?,
+                    version: row.get(6)?,
                 })
             })?;
             rows.collect::<rusqlite::Result<_>>()
         };
         query().map_err(|error| self.failed(&error))
+    }
+
+    /// Batches of the history before this one, the newest first, `limit` at the most.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn batches(&self, before: Option<u64>, limit: usize) -> Result<Vec<PastBatch>, Error> {
+        history::batches(&self.db, before, limit).map_err(|error| self.failed(&error))
+    }
+
+    /// Windows of the history that closed before this one, the last first, `limit` at the most.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn windows(&self, before: Option<u64>, limit: usize) -> Result<Vec<PastWindow>, Error> {
+        history::windows(&self.db, before, limit).map_err(|error| self.failed(&error))
+    }
+
+    /// What there is of open windows and of the history.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn extent(&self) -> Result<Extent, Error> {
+        let query = "SELECT (SELECT count(*) FROM slot), (SELECT count(DISTINCT start_ns) FROM pane), \
+                     (SELECT count(*) FROM batch), (SELECT min(start_ns) FROM batch), (SELECT count(*) FROM window)";
+        let extent = self.db.query_row(query, [], |row| {
+            Ok(Extent {
+                slots: figure(row, 0)?,
+                panes: figure(row, 1)?,
+                batches: figure(row, 2)?,
+                since: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_nanos),
+                windows: figure(row, 4)?,
+            })
+        });
+        extent.map_err(|error| self.failed(&error))
     }
 
     /// Everything that is wrong, a line each.
@@ -181,6 +249,7 @@ impl Look {
             }
             faults.retain(|line| line != "ok");
             faults.extend(self.false_sums()?);
+            faults.extend(sound::faults(&self.db)?);
             Ok(faults)
         };
         match query() {

@@ -2,7 +2,8 @@
 //!
 //! Fed by the batch merge with a [`BatchChange`] for each closed batch that every sink has taken: the totals
 //! that it changed, the keys that are new, the ledger, and where each source stands behind it. A thread of its
-//! own ([`Stage`]) saves them in one transaction, so that what is counted and where to go on are never apart:
+//! own ([`Stage`]) saves them in one transaction, with what the batch changed in the open windows and what the history is
+//! to tell of it, so that what is counted and where to go on are never apart:
 //! after a crash at any instant the next run begins behind the last batch that was saved, and counts the rest
 //! of what its sources can replay once.
 //!
@@ -23,6 +24,9 @@
 
 mod change;
 mod export;
+mod history;
+mod leaders;
+mod list;
 mod lock;
 mod look;
 mod meaning;
@@ -31,13 +35,21 @@ mod open;
 mod restore;
 mod save;
 mod schema;
+mod sound;
 mod stage;
+mod windows;
 
-pub use change::{BatchChange, CHANGE_BYTES, SUM_CHANGE_BYTES, ShardChange};
-pub use look::{Look, Run};
+pub use change::{
+    BatchChange, CHANGE_BYTES, Past, PastClosed, SUM_CHANGE_BYTES, ShardChange, WindowsChange,
+};
+pub use export::PastKind;
+pub use history::{PENDING_BYTES, PENDING_MAX, PastBatch, PastKeys, PastRow, PastWindow, ROWS_MAX};
+pub use leaders::{LEADERS_MAX, Leader, Leaders};
+pub use look::{Extent, Look, Run};
 pub use meaning::Meaning;
 pub use merge::merge;
 pub use open::{CACHE_BYTES, Locked, Saved, SavedPart, State};
 pub use restore::{Restored, restore};
-pub use save::{KEY_BYTES, Saver};
+pub use save::{Begin, KEY_BYTES, Outcome, Saver};
 pub use stage::{SENT_MAX, Sender, Stage, connect};
+pub use windows::KeptWindows;

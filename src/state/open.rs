@@ -1,4 +1,5 @@
-//! Opening a state file: created if it is not there, refused if it is not for this run.
+//! Opening a state file: created if it is not there, brought up to date if an older version wrote it, refused if it is
+//! not for this run.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use crate::ledger::Ledger;
 use crate::source::{FileOffset, FileStage, Head, Inode, KNOWN_FILES_MAX};
 use crate::state::lock::{Lock, Refused};
 use crate::state::meaning::Meaning;
-use crate::state::schema::{APPLICATION_ID, TABLES, VERSION};
+use crate::state::schema::{APPLICATION_ID, FROM_1, STAND_IN_FOR_1, TABLES, VERSION, WINDOWS};
 
 /// The most memory that SQLite takes for pages, in bytes.
 pub const CACHE_BYTES: u64 = 32 * 1024 * 1024;
@@ -77,9 +78,10 @@ impl State {
         let told = |error: &rusqlite::Error| refused(words(error));
         match kind(&db).map_err(|error| told(&error))? {
             Kind::Empty => create(&mut db, meaning).map_err(|error| told(&error))?,
-            Kind::Ours => {
+            Kind::Ours(version) => {
                 let stored = load_meaning(&db).map_err(|error| told(&error))?;
                 check_meaning(&stored, meaning).map_err(refused)?;
+                upgrade(&mut db, version).map_err(|error| told(&error))?;
             }
             Kind::Newer(version) => return Err(refused(newer(version))),
             Kind::Foreign => return Err(refused(FOREIGN.to_owned())),
@@ -127,8 +129,8 @@ impl Locked {
 pub(super) enum Kind {
     /// There is nothing in it.
     Empty,
-    /// A state file that we can read.
-    Ours,
+    /// A state file that we can read, of this version or an earlier one.
+    Ours(i32),
     /// A state file of a later version of this program.
     Newer(i32),
     /// Something else.
@@ -153,7 +155,7 @@ pub(super) fn kind(db: &Connection) -> rusqlite::Result<Kind> {
     let tables: i64 = db.query_row(tables, [], |row| row.get(0))?;
     Ok(match application {
         APPLICATION_ID if version > VERSION => Kind::Newer(version),
-        APPLICATION_ID => Kind::Ours,
+        APPLICATION_ID => Kind::Ours(version),
         0 if tables == 0 => Kind::Empty,
         _ => Kind::Foreign,
     })
@@ -169,7 +171,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, String> {
         db.busy_timeout(BUSY_WAIT)?;
         db.pragma_update(None, "cache_size", -(CACHE_BYTES as i64 / 1024))?;
         // Asked first: a foreign database must not be changed.
-        if matches!(kind(&db)?, Kind::Empty | Kind::Ours) {
+        if matches!(kind(&db)?, Kind::Empty | Kind::Ours(_)) {
             db.pragma_update(None, "journal_mode", "WAL")?;
             db.pragma_update(None, "synchronous", "NORMAL")?;
         }
@@ -180,7 +182,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, String> {
 
 fn create(db: &mut Connection, meaning: &Meaning) -> rusqlite::Result<()> {
     let change = db.transaction()?;
-    change.execute_batch(TABLES)?;
+    change.execute_batch(&TABLES.concat())?;
     for (nth, (name, value)) in meaning.settings().enumerate() {
         change.execute(
             "INSERT INTO setting (name, nth, value) VALUES (?1, ?2, ?3)",
@@ -190,6 +192,32 @@ fn create(db: &mut Connection, meaning: &Meaning) -> rusqlite::Result<()> {
     change.pragma_update(None, "application_id", APPLICATION_ID)?;
     change.pragma_update(None, "user_version", VERSION)?;
     change.commit()
+}
+
+/// Brings a file of an earlier version up to date.
+fn upgrade(db: &mut Connection, version: i32) -> rusqlite::Result<()> {
+    if version == VERSION {
+        return Ok(());
+    }
+    let change = db.transaction()?;
+    change.execute_batch(FROM_1)?;
+    change.execute_batch(WINDOWS)?;
+    change.pragma_update(None, "user_version", VERSION)?;
+    change.commit()
+}
+
+/// Has a connection that only looks find in a file of an earlier version what that has not: empty tables, which
+/// are the connection's own.
+pub(super) fn stand_in(db: &Connection, version: i32) -> rusqlite::Result<()> {
+    if version == VERSION {
+        return Ok(());
+    }
+    db.execute_batch(STAND_IN_FOR_1)?;
+    let tables = WINDOWS.replace("CREATE TABLE", "CREATE TEMP TABLE");
+    db.execute_batch(&tables.replace(
+        "CREATE UNIQUE INDEX window_end",
+        "CREATE UNIQUE INDEX temp.window_end",
+    ))
 }
 
 /// What the totals mean.

@@ -1,7 +1,8 @@
 //! The keys of a state file, back into the counters.
 //!
 //! A key goes to the shard that its hash, new in each run, leads to. There it gets an id as any key does,
-//! with no records in the open batch; its row number in the file is kept by shard and id.
+//! with no records in the open batch; its row number in the file is kept by shard and id. The open windows come back
+//! with them, as what their lists of rows are in shards and ids.
 
 use rusqlite::types::ValueRef;
 
@@ -11,6 +12,7 @@ use crate::error::Error;
 use crate::hash::{KeyHasher, shard_of};
 use crate::key::{KeyKind, KeyRef};
 use crate::state::open::{State, sum, words};
+use crate::state::windows::{KeptWindows, load_windows};
 use crate::totals::Totals;
 
 /// What the keys came to.
@@ -20,6 +22,46 @@ pub struct Restored {
     pub totals: Totals,
     /// The row number of each key, by shard and id.
     pub rows: Vec<Vec<i64>>,
+    /// The windows that were open.
+    pub windows: KeptWindows,
+}
+
+/// Where the key of each row is.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// By row number, which are given one after the other.
+    by_row: Vec<Option<(usize, u32)>>,
+    shards: usize,
+}
+
+impl Places {
+    fn new(rows: &[Vec<i64>]) -> Places {
+        let keys = rows.iter().map(Vec::len).sum::<usize>();
+        let mut by_row = vec![None; keys + 1];
+        for (shard, rows) in rows.iter().enumerate() {
+            for (id, &row) in rows.iter().enumerate() {
+                let place = usize::try_from(row).ok();
+                if let Some(place) = place.and_then(|row| by_row.get_mut(row)) {
+                    *place = Some((shard, id as u32));
+                }
+            }
+        }
+        Places {
+            by_row,
+            shards: rows.len(),
+        }
+    }
+
+    /// How many shards there are.
+    pub(super) fn shards(&self) -> usize {
+        self.shards
+    }
+
+    /// The shard of a row's key, and its id there.
+    pub(super) fn of(&self, row: i64) -> Option<(usize, u32)> {
+        let row = usize::try_from(row).ok()?;
+        self.by_row.get(row).copied().flatten()
+    }
 }
 
 /// Puts the keys of `state` into the shards' counters, which are empty.
@@ -59,11 +101,14 @@ pub fn restore(
             ledger.counted, ledger.lines
         )));
     }
+    let windows = load_windows(&state.db, &Places::new(&loaded.rows));
+    let windows = windows.map_err(|error| refused(words(&error)))?;
     let closed = shards.iter_mut().map(|shard| shard.close(Zeros::default()));
     let saved = &state.saved;
     Ok(Restored {
         totals: Totals::restored(closed.collect(), loaded.totals, loaded.sums, saved),
         rows: loaded.rows,
+        windows,
     })
 }
 

@@ -5,6 +5,7 @@
 //! stays noted for the next attempt: no more than one figure for each key and file.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,9 +20,11 @@ use crate::faults;
 use crate::key::KeyRef;
 use crate::ledger::Ledger;
 use crate::source::{FileOffset, FileStage, Inode, SourceOffsets};
-use crate::state::change::BatchChange;
+use crate::state::change::{BatchChange, WindowsChange};
+use crate::state::history::PendingHistory;
 use crate::state::lock::Lock;
 use crate::state::open::{State, words};
+use crate::state::windows::{Loose, PendingWindows};
 
 /// What a key costs here beside its bytes, which are shared, in bytes: its row number (8), its new row (32)
 /// and total (16) while they are not saved, each in a vector that may have grown to twice its need.
@@ -35,8 +38,45 @@ pub struct Saver {
     next_row: i64,
     run: i64,
     pending: Pending,
+    loose: Loose,
+    sources: Vec<String>,
+    keep_nanos: u64,
     path: PathBuf,
     _lock: Lock,
+}
+
+/// With what a run begins in a state.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Begin<'a> {
+    /// The names of its sources.
+    pub sources: &'a [&'a str],
+    /// When it begins.
+    pub now: Timestamp,
+    /// The windows that an earlier run left open are no part of this one's.
+    pub drops_windows: bool,
+    /// How long batches and windows that are over stay in the history, in nanoseconds.
+    pub keep_nanos: u64,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything was read.
+    Over,
+    /// It was told to stop.
+    Stopped,
+    /// Something went wrong.
+    Failed(String),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Over => f.write_str("all read"),
+            Outcome::Stopped => f.write_str("stopped"),
+            Outcome::Failed(why) => write!(f, "failed: {why}"),
+        }
+    }
 }
 
 /// The keys of a shard: their bytes and their row numbers, by id.
@@ -57,6 +97,8 @@ struct Pending {
     sums: Vec<(i64, Decimal)>,
     files: HashMap<Inode, FileOffset>,
     last: Option<LastBatch>,
+    windows: PendingWindows,
+    history: PendingHistory,
 }
 
 /// Of the last batch that was noted.
@@ -76,26 +118,16 @@ impl Saver {
     ///
     /// # Errors
     /// If the file cannot be written to.
-    pub fn new(
-        state: State,
-        restored: Vec<Vec<i64>>,
-        sources: &str,
-        now: Timestamp,
-    ) -> Result<Saver, Error> {
+    pub fn new(state: State, restored: Vec<Vec<i64>>, begin: Begin<'_>) -> Result<Saver, Error> {
         let path = state.path.clone();
-        Saver::begin(state, restored, sources, now).map_err(|error| Error::Setting {
+        Saver::begin(state, restored, begin).map_err(|error| Error::Setting {
             name: "state",
             value: path.display().to_string(),
             remedy: words(&error),
         })
     }
 
-    fn begin(
-        state: State,
-        restored: Vec<Vec<i64>>,
-        sources: &str,
-        now: Timestamp,
-    ) -> rusqlite::Result<Saver> {
+    fn begin(state: State, restored: Vec<Vec<i64>>, begin: Begin<'_>) -> rusqlite::Result<Saver> {
         let State {
             db,
             path,
@@ -108,8 +140,8 @@ impl Saver {
             (
                 std::process::id(),
                 env!("CARGO_PKG_VERSION"),
-                sources,
-                now.as_nanos(),
+                begin.sources.join(", "),
+                begin.now.as_nanos(),
                 saved.batch as i64 + 1,
             ),
         )?;
@@ -122,11 +154,17 @@ impl Saver {
             rows,
         });
         Ok(Saver {
+            loose: Loose::load(&db)?,
             db,
             shards: shards.collect(),
             next_row,
             run,
-            pending: Pending::default(),
+            pending: Pending {
+                windows: PendingWindows::new(begin.drops_windows),
+                ..Pending::default()
+            },
+            sources: begin.sources.iter().map(|&name| name.to_owned()).collect(),
+            keep_nanos: begin.keep_nanos,
             path,
             _lock: lock,
         })
@@ -157,6 +195,16 @@ impl Saver {
         }
         for file in change.mark.files.iter() {
             pending.files.insert(file.inode, file.clone());
+        }
+        let shards = &self.shards;
+        let rows = |shard: usize, id: u32| shards[shard].rows[id as usize];
+        match change.windows {
+            WindowsChange::None => {}
+            WindowsChange::Ring(ring) => pending.windows.note_ring(ring, &rows),
+            WindowsChange::Events(events) => pending.windows.note_events(events, &rows),
+        }
+        if let Some(past) = &change.past {
+            pending.history.note(&change.mark, past, &rows);
         }
         pending.last = Some(LastBatch {
             batch: change.mark.batch,
@@ -190,7 +238,14 @@ impl Saver {
         faults::disk()?;
         update_progress(&change, last)?;
         faults::disk()?;
+        let windows = &self.pending.windows;
+        let loose = windows.save(&change, last.batch, &self.sources, &self.loose)?;
+        faults::disk()?;
+        let oldest = last.end.minus_nanos(self.keep_nanos);
+        self.pending.history.save(&change, oldest)?;
+        faults::disk()?;
         change.commit()?;
+        self.loose = loose;
         let offsets = Arc::clone(&last.offsets);
         self.pending = Pending::default();
         Ok(offsets)
@@ -200,10 +255,11 @@ impl Saver {
     ///
     /// # Errors
     /// If that cannot be written.
-    pub fn end(self, now: Timestamp) -> rusqlite::Result<()> {
+    pub fn end(self, now: Timestamp, outcome: &Outcome) -> rusqlite::Result<()> {
         faults::disk()?;
-        let ended = "UPDATE run SET ended_ns = ?1 WHERE id = ?2";
-        self.db.execute(ended, (now.as_nanos(), self.run))?;
+        let ended = "UPDATE run SET ended_ns = ?1, outcome = ?2 WHERE id = ?3";
+        self.db
+            .execute(ended, (now.as_nanos(), outcome.to_string(), self.run))?;
         self.db.close().map_err(|(_, error)| error)
     }
 }

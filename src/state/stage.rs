@@ -15,19 +15,23 @@ use crate::live::Saving;
 use crate::source::{Commit, SourceOffsets};
 use crate::state::change::BatchChange;
 use crate::state::open::words;
-use crate::state::save::Saver;
+use crate::state::save::{Outcome, Saver};
 use crate::thread::ThreadSleeper;
 
 /// Batches that may wait to be saved unless somebody says how many.
 pub const SENT_MAX: usize = 4;
 
 /// What goes to the thread; boxed, as a queue of places is allocated at once.
-type Item = Option<Box<BatchChange>>;
+#[derive(Debug)]
+enum Item {
+    Batch(Box<BatchChange>),
+    /// Nothing follows.
+    End(Outcome),
+}
 
 /// What both ends share.
 #[derive(Debug)]
 struct Queue {
-    /// `None`: nothing follows.
     items: ArrayQueue<Item>,
     stage: ThreadSleeper,
     /// The last save failed.
@@ -37,6 +41,7 @@ struct Queue {
 /// The merge's end.
 pub struct Sender {
     queue: Arc<Queue>,
+    merge: Arc<ThreadSleeper>,
     clock: Arc<dyn Clock>,
     waited_nanos: u64,
 }
@@ -66,6 +71,7 @@ pub fn connect(
     });
     let sender = Sender {
         queue: Arc::clone(&queue),
+        merge: Arc::clone(merge),
         clock: Arc::clone(clock),
         waited_nanos: 0,
     };
@@ -81,8 +87,8 @@ pub fn connect(
 
 impl Sender {
     /// Hands a batch over; waits, by the merge's sleeper, if the disk is too far behind.
-    pub fn send(&mut self, change: BatchChange, merge: &ThreadSleeper) {
-        self.push(Some(Box::new(change)), merge);
+    pub fn send(&mut self, change: BatchChange) {
+        self.push(Item::Batch(Box::new(change)));
     }
 
     /// How the saving keeps up.
@@ -95,14 +101,15 @@ impl Sender {
         }
     }
 
-    /// Says that nothing follows. Returns for how long the merge has waited for the disk, in nanoseconds.
-    pub fn finish(mut self, merge: &ThreadSleeper) -> u64 {
+    /// Says that nothing follows, and how the run ended. Returns for how long the merge has waited for the
+    /// disk, in nanoseconds.
+    pub fn finish(mut self, outcome: Outcome) -> u64 {
         let waited_nanos = self.waited_nanos;
-        self.push(None, merge);
+        self.push(Item::End(outcome));
         waited_nanos
     }
 
-    fn push(&mut self, item: Item, merge: &ThreadSleeper) {
+    fn push(&mut self, item: Item) {
         let mut item = Some(item);
         let mut push = || {
             item = self.queue.items.push(item.take()?).err();
@@ -116,7 +123,7 @@ impl Sender {
                 );
             }
             let begun = self.clock.now();
-            merge.wait(push);
+            self.merge.wait(push);
             self.waited_nanos += self.clock.now().nanos_since(begun).max(1);
         }
         self.queue.stage.wake();
@@ -132,7 +139,7 @@ impl Stage {
         self.queue.stage.adopt();
         let mut failure = None;
         loop {
-            let is_over = self.take_all();
+            let outcome = self.take_all();
             let saved = self.saver.save();
             // Relaxed: nothing is concluded from it.
             self.queue
@@ -159,22 +166,24 @@ impl Stage {
                     failure = Some(error);
                 }
             }
-            if is_over {
-                return self.end(failure);
+            if let Some(outcome) = outcome {
+                return self.end(failure, &outcome);
             }
         }
     }
 
-    /// Takes note of all that waits, once there is something. `true` if nothing follows.
-    fn take_all(&mut self) -> bool {
+    /// Takes note of all that waits, once there is something. How the run ended, if nothing follows.
+    fn take_all(&mut self) -> Option<Outcome> {
         let mut item = Some(self.queue.stage.wait(|| self.queue.items.pop()));
         while let Some(next) = item {
             self.merge.wake();
-            let Some(change) = next else { return true };
-            self.saver.note(*change);
+            match next {
+                Item::Batch(change) => self.saver.note(*change),
+                Item::End(outcome) => return Some(outcome),
+            }
             item = self.queue.items.pop();
         }
-        false
+        None
     }
 
     /// Tells the sources what is saved.
@@ -186,10 +195,10 @@ impl Stage {
         }
     }
 
-    fn end(self, failure: Option<rusqlite::Error>) -> Result<(), Error> {
+    fn end(self, failure: Option<rusqlite::Error>, outcome: &Outcome) -> Result<(), Error> {
         let path = self.saver.path().to_owned();
         let result = match failure {
-            None => self.saver.end(self.clock.now()),
+            None => self.saver.end(self.clock.now(), outcome),
             Some(error) => Err(error),
         };
         result.map_err(|error| {
@@ -208,7 +217,7 @@ mod tests {
     use crate::clock::{Timestamp, VirtualClock};
     use crate::lane::Mark;
     use crate::ledger::Ledger;
-    use crate::state::{Look, Meaning, ShardChange, State};
+    use crate::state::{Begin, Look, Meaning, ShardChange, State, WindowsChange};
 
     fn change(batch: u64) -> BatchChange {
         let mark = Mark {
@@ -231,6 +240,8 @@ mod tests {
             other: 0,
             other_sum: None,
             shards: vec![ShardChange::default()],
+            windows: WindowsChange::None,
+            past: None,
         }
     }
 
@@ -240,25 +251,29 @@ mod tests {
         let here = tempfile::tempdir().unwrap();
         let path = here.path().join("s.db");
         let state = State::open(&path, &Meaning::default()).unwrap();
-        let saver = Saver::new(state, vec![Vec::new()], "", Timestamp::default()).unwrap();
+        let saver = Saver::new(state, vec![Vec::new()], Begin::default()).unwrap();
         let merge: Arc<ThreadSleeper> = Arc::default();
         let clock: Arc<dyn Clock> = Arc::new(VirtualClock::new(Timestamp::default()));
         let (mut sender, stage) = connect(saver, LAG, &merge, Vec::new(), &clock);
         merge.adopt();
         for batch in 1..=LAG as u64 {
-            sender.send(change(batch), &merge);
+            sender.send(change(batch));
         }
         assert_eq!(sender.waited_nanos, 0);
         let saving = std::thread::spawn(move || stage.run());
         for batch in LAG as u64 + 1..=40 {
-            sender.send(change(batch), &merge);
+            sender.send(change(batch));
         }
-        sender.finish(&merge);
+        sender.finish(Outcome::Stopped);
         saving.join().unwrap().unwrap();
         let look = Look::open(&path).unwrap();
         assert_eq!(look.saved().batch, 40);
         assert_eq!(look.faults().unwrap(), Vec::<String>::new());
-        assert!(look.runs(9).unwrap()[0].ended.is_some());
+        let run = &look.runs(9).unwrap()[0];
+        assert_eq!(
+            (run.ended, run.outcome.as_deref()),
+            (Some(Timestamp::default()), Some("stopped"))
+        );
     }
 
     #[test]
@@ -266,7 +281,7 @@ mod tests {
         let here = tempfile::tempdir().unwrap();
         let path = here.path().join("s.db");
         let state = State::open(&path, &Meaning::default()).unwrap();
-        let mut saver = Saver::new(state, vec![Vec::new()], "", Timestamp::default()).unwrap();
+        let mut saver = Saver::new(state, vec![Vec::new()], Begin::default()).unwrap();
         let other = rusqlite::Connection::open(&path).unwrap();
         other.execute_batch("CREATE TRIGGER full BEFORE INSERT ON progress BEGIN SELECT raise(ABORT, 'full'); END").unwrap();
         saver.note(change(1));

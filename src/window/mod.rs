@@ -13,9 +13,12 @@
 //!   sum stays right.
 //! - The first windows begin with the first batch, and the last one ends with the last: a report
 //!   tells what part of the window was covered.
+//! - With a state the ring is kept (`kept.rs`), and the next run goes on with it: then a window that is open when a
+//!   run ends is reported as it stands, and not as final.
 //! - When the clock goes forward over many boundaries, the windows that end in the gap are still
 //!   closed, as long as there is something in them.
 
+mod kept;
 mod sliding;
 mod slot;
 mod spec;
@@ -24,6 +27,7 @@ mod trend;
 #[allow(clippy::unwrap_used, reason = "a failed test may panic")]
 mod tests;
 
+pub use kept::{KeptRing, KeptSlot, RingChange};
 pub use sliding::Sums;
 pub use spec::WindowSpec;
 pub(crate) use spec::time;
@@ -116,12 +120,14 @@ pub struct Windows {
     /// The number of the first slot; slots are numbered from 0 as they come.
     first: u64,
     windows: Vec<Sliding>,
-    /// When the first batch began.
+    /// Since when the ring is complete: the first batch began, or the last slot that was let go of ended.
     opened: Option<Timestamp>,
     /// Where the last batch's slot ended.
     reached: Timestamp,
     /// Records counted under `_other` for want of room.
     crowded_out: u64,
+    /// Whether a later run goes on with the windows that are open when this one ends.
+    goes_on: bool,
 }
 
 impl Windows {
@@ -140,6 +146,7 @@ impl Windows {
             opened: None,
             reached: Timestamp::default(),
             crowded_out: 0,
+            goes_on: false,
         }
     }
 
@@ -177,7 +184,7 @@ impl Windows {
                     if window.is_empty() {
                         break;
                     }
-                    report(window.closed(next, seen))?;
+                    report(window.closed(next, seen, true))?;
                     next = next.plus_nanos(window.slide_nanos());
                 }
             }
@@ -190,10 +197,11 @@ impl Windows {
         for window in &mut self.windows {
             window.add(self.slots.back().expect("it was pushed just now"));
             let closes = end.multiple_from(window.slide_nanos());
-            let is_due = mark.end == closes || (mark.last && window.has_news());
+            let is_over = mark.end == closes;
+            let is_due = is_over || (mark.last && window.has_news());
             window.move_to(if is_due { closes } else { end }, &self.slots, self.first);
             if is_due {
-                report(window.closed(closes, seen))?;
+                report(window.closed(closes, seen, is_over || !self.goes_on))?;
             }
         }
         self.forget();
@@ -205,7 +213,8 @@ impl Windows {
         let oldest = self.windows.iter().map(Sliding::oldest).min();
         let oldest = oldest.expect("there is a window");
         while self.first < oldest {
-            self.slots.pop_front();
+            let gone = self.slots.pop_front().map(|slot| slot.end);
+            self.opened = self.opened.max(gone);
             self.first += 1;
         }
     }

@@ -93,6 +93,28 @@ impl Sliding {
         }
     }
 
+    /// The same over slots of an earlier run, of which the first has this number and the last ended at
+    /// `reached`.
+    pub(super) fn restored(
+        mut self,
+        slots: &VecDeque<Slot>,
+        first: u64,
+        reached: Timestamp,
+    ) -> Sliding {
+        for run in [Some(&mut self.now), self.before.as_mut()] {
+            run.into_iter().for_each(|run| run.from = first);
+        }
+        let closed = reached.plus_nanos(1).multiple_from(self.spec.slide_nanos);
+        let closed = closed.minus_nanos(self.spec.slide_nanos);
+        for slot in slots {
+            self.now.sums.add(slot);
+            if slot.end > closed {
+                self.news += slot.records;
+            }
+        }
+        self
+    }
+
     pub(super) fn slide_nanos(&self) -> u64 {
         self.spec.slide_nanos
     }
@@ -145,11 +167,13 @@ impl Sliding {
         }
     }
 
-    /// The window that ends at `end`, to which it was moved; batches came in the time `seen`.
+    /// The window that ends at `end`, to which it was moved; batches came in the time `seen`. Unless it is
+    /// final, a later run goes on with it.
     pub(super) fn closed(
         &mut self,
         end: Timestamp,
         seen: (Timestamp, Timestamp),
+        is_final: bool,
     ) -> ClosedWindow<'_> {
         self.news = 0;
         let start = self.spec.start(end);
@@ -164,7 +188,7 @@ impl Sliding {
                 .as_ref()
                 .map(|before| &before.sums)
                 .filter(|_| is_comparable),
-            is_final: true,
+            is_final,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! One batch in the ring: which keys came in it, and how often.
 
+use std::sync::Arc;
+
 use crate::clock::Timestamp;
 use crate::totals::BatchCounts;
 
@@ -30,21 +32,21 @@ impl Entry {
 pub(super) struct Slot {
     /// When the batch ended, or would have, had the input not: a multiple of the interval.
     pub(super) end: Timestamp,
-    /// By shard.
-    pub(super) shards: Vec<Box<[Entry]>>,
+    /// By shard; shared with the batch's change of the state.
+    pub(super) shards: Arc<[Box<[Entry]>]>,
     /// Records under `_other`.
     pub(super) other: u64,
     /// Records in all.
     pub(super) records: u64,
     /// Of [`Slot::other`], those whose keys did not fit.
-    crowded_out: u64,
+    pub(super) crowded_out: u64,
 }
 
 impl Slot {
     /// A batch's counts; of more than `entries_max` keys the most frequent ones.
     pub(super) fn new(end: Timestamp, batch: &BatchCounts, entries_max: usize) -> Slot {
         let mut room = Room::new(batch, entries_max);
-        let shards: Vec<Box<[Entry]>> = batch
+        let shards: Arc<[Box<[Entry]>]> = batch
             .shards()
             .iter()
             .map(|counts| entries(counts, &mut room).into_boxed_slice())

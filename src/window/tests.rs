@@ -78,10 +78,20 @@ fn trimmed(mut shards: Vec<Vec<u64>>) -> Vec<Vec<u64>> {
     shards
 }
 
-fn reported(settings: &WindowSettings, marks: &[Mark], steps: &[Step]) -> Vec<Seen> {
+/// What is reported; with restarts the run ends behind each batch that they say, and another goes on.
+fn reported(
+    settings: &WindowSettings,
+    marks: &[Mark],
+    steps: &[Step],
+    restarts: &[bool],
+) -> Vec<Seen> {
     let mut windows = Windows::new(settings, EVERY);
+    if !restarts.is_empty() {
+        windows = windows.kept(None);
+    }
     let mut seen = Vec::new();
-    for (mark, step) in marks.iter().zip(steps) {
+    let mut ring = KeptRing::default();
+    for (number, (mark, step)) in marks.iter().zip(steps).enumerate() {
         let batch = BatchCounts::of(step.counts.clone(), step.other);
         let result = windows.close_batch(mark, &batch, |window| {
             seen.push(Seen {
@@ -105,9 +115,23 @@ fn reported(settings: &WindowSettings, marks: &[Mark], steps: &[Step]) -> Vec<Se
             "{} slots",
             windows.slots.len()
         );
+        keep(&mut ring, windows.change().unwrap());
+        if restarts.get(number) == Some(&true) {
+            assert_eq!(ring.unfit(settings, mark.end), None);
+            windows = Windows::new(settings, EVERY).kept(Some(ring.clone()));
+        }
     }
     assert_eq!(windows.crowded_out(), 0);
     seen
+}
+
+/// What a state does with a change.
+fn keep(ring: &mut KeptRing, change: RingChange) {
+    ring.slots.push(change.slot);
+    assert_eq!(change.number + 1, ring.first + ring.slots.len() as u64);
+    ring.slots.drain(..(change.first - ring.first) as usize);
+    ring.first = change.first;
+    (ring.every_nanos, ring.opened) = (change.every_nanos, change.opened);
 }
 
 /// What was counted in batches that end in intervals `after..=end`.
@@ -194,6 +218,21 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 400, ..Default::default() })]
 
     #[test]
+    fn runs_that_go_on_report_what_one_run_does(
+        start in 0u64..40,
+        steps in vec((step(), any::<bool>()), 1..60),
+        lengths in vec((1u64..20, 1u64..20), 1..4),
+        last_is_short: bool,
+    ) {
+        let specs = lengths.iter().map(|&(a, b)| spec(a.max(b), a.min(b))).collect();
+        let settings = WindowSettings { specs, trending: Some(1), bytes_max: 1 << 20 };
+        let (steps, restarts): (Vec<Step>, Vec<bool>) = steps.into_iter().unzip();
+        let marks = marks(start, &steps, last_is_short);
+        let one = reported(&settings, &marks, &steps, &[]);
+        prop_assert_eq!(reported(&settings, &marks, &steps, &restarts), one);
+    }
+
+    #[test]
     fn a_window_is_the_sum_of_its_batches(
         start in 0u64..40,
         steps in vec(step(), 1..60),
@@ -205,11 +244,47 @@ proptest! {
         specs.dedup();
         let settings = WindowSettings { specs, trending: Some(1), bytes_max: 1 << 20 };
         let marks = marks(start, &steps, last_is_short);
-        let mut seen = reported(&settings, &marks, &steps);
+        let mut seen = reported(&settings, &marks, &steps, &[]);
         // Each spec's windows come in order; those of several specs in the order of the batches.
         seen.sort_by_key(|window| window.spec);
         prop_assert_eq!(seen, expected(&settings, start, &marks, &steps));
     }
+}
+
+#[test]
+fn what_does_not_fit_is_told() {
+    let settings = WindowSettings {
+        specs: vec![spec(4, 2)],
+        trending: None,
+        bytes_max: 128,
+    };
+    let mut windows = Windows::new(&settings, EVERY).kept(None);
+    let steps = [1, 1].map(|intervals| Step {
+        intervals,
+        counts: vec![vec![1, 2, 3], vec![4]],
+        other: 0,
+    });
+    let mut ring = KeptRing::default();
+    for (mark, step) in marks(10, &steps, false).iter().zip(&steps) {
+        let batch = BatchCounts::of(step.counts.clone(), step.other);
+        let result = windows.close_batch(mark, &batch, |_| Ok::<(), Infallible>(()));
+        result.unwrap();
+        keep(&mut ring, windows.change().unwrap());
+    }
+    let unfit = |specs: &[WindowSpec], bytes_max, now| {
+        let specs = specs.to_vec();
+        let settings = WindowSettings {
+            specs,
+            bytes_max,
+            ..settings.clone()
+        };
+        ring.unfit(&settings, at(now)).unwrap_or_default()
+    };
+    assert_eq!(unfit(&[spec(3, 1)], 64, 12), "");
+    let odd = WindowSpec::new(Duration::from_secs(7), Duration::from_secs(7)).unwrap();
+    assert!(unfit(&[odd], 64, 12).contains("are of 5s, of which --window 7s is no multiple"));
+    assert!(unfit(&[spec(4, 2)], 56, 12).contains("more than --window-bytes"));
+    assert!(unfit(&[spec(4, 2)], 64, 11).contains("which is yet to come by the clock"));
 }
 
 /// One batch of these counts, in a ring with room for `entries` keys of it.

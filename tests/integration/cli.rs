@@ -236,10 +236,6 @@ fn event_time_that_goes_with_nothing() {
         &["--event-time 'ts'", "leave out --sum"],
     );
     count_fails(
-        &with(&["--window", "1m", "--state", "no-such.state"]),
-        &["--event-time 'ts'", "leave out --state"],
-    );
-    count_fails(
         &with(&["--window", "1m", "--event-time-format", "iso"]),
         &[
             "--event-time-format 'iso'",

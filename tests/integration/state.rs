@@ -91,10 +91,11 @@ fn figures(output: &Output) -> (u64, u64) {
     let (mut lines, mut in_all) = (0, 0);
     for line in stdout(output).lines() {
         let object: Value = serde_json::from_str(line).unwrap();
-        let figure = object["ledger"]["lines"].as_u64().unwrap();
+        let figure = object["ledger"]["lines"].as_u64();
         match object["type"].as_str().unwrap() {
-            "batch" => lines += figure,
-            _ => in_all = figure,
+            "batch" => lines += figure.unwrap(),
+            "totals" => in_all = figure.unwrap(),
+            _ => {}
         }
     }
     (lines, in_all)
@@ -429,6 +430,7 @@ fn states_are_shown_exported_and_added_up() {
     let [a, b, sum] = ["a.db", "b.db", "sum.db"].map(|name| kept.path(name));
     let merged = kept.state(&["merge", &a, &b, "-o", &sum]);
     assert_eq!(merged.status.code(), Some(0), "{merged:?}");
+    assert!(!stdout(&merged).contains("history"), "{merged:?}");
     for words in [
         "lines      9",
         "malformed  2",
@@ -504,6 +506,222 @@ fn files_are_counted_again_and_each_difference_is_told() {
         "key \"z\": 3 in the state, 2 in the files",
     ];
     assert_eq!(stdout(&other).lines().collect::<Vec<_>>(), expected);
+}
+
+/// Records of `x` at these seconds.
+fn timed(seconds: &[u64]) -> String {
+    let line = |second: &u64| format!("{{\"status\":\"x\",\"ts\":{}}}\n", 1_795_362_460 + second);
+    seconds.iter().map(line).collect()
+}
+
+/// The windows of a run: their ends, in seconds after those of [`timed`], their records, and whether they are final.
+fn windows(printed: &str) -> Vec<(i64, u64, bool)> {
+    let objects = printed
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let windows = objects.filter(|object| object["type"] == "window");
+    let window = |window: Value| {
+        let end: jiff::Timestamp = window["end"].as_str().unwrap().parse().unwrap();
+        let records = window["counts"][0]["count"].as_u64().unwrap();
+        (
+            end.as_second() - 1_795_362_460,
+            records,
+            window["final"].as_bool().unwrap(),
+        )
+    };
+    windows.map(window).collect()
+}
+
+#[test]
+fn windows_by_event_time_go_on_from_run_to_run() {
+    let kept = Kept::new();
+    let flags = ["--event-time=ts", "--window=10s", "--lateness=2s"];
+    kept.write("a", &timed(&[1, 5, 14, 15]));
+    let first = stdout(&kept.run(&["a"], &flags));
+    assert_eq!(windows(&first), [(10, 2, true), (20, 2, false)]);
+    // What the last run left open goes on; of what it closed nothing does.
+    kept.write("a", &timed(&[16, 9, 27]));
+    let second = kept.run(&["a"], &flags);
+    assert_eq!(windows(&stdout(&second)), [(20, 3, true), (30, 1, false)]);
+    let totals = stdout(&second).lines().last().unwrap().to_owned();
+    assert!(
+        totals.contains(r#""late":1"#) && totals.contains(r#""total":6"#),
+        "{totals}"
+    );
+    // Counted again it adds nothing, and shows what is open.
+    assert_eq!(
+        windows(&stdout(&kept.run(&["a"], &flags))),
+        [(30, 1, false)]
+    );
+    let state = kept.path("state.db");
+    let exported = stdout(&kept.state(&["export", &state, "--what=windows"]));
+    assert_eq!(windows(&exported), [(10, 2, true), (20, 3, true)]);
+    let shown = stdout(&kept.state(&["show", &state]));
+    for words in [
+        "windows    open, of 1 panes",
+        ", 2 windows",
+        ", all read: ",
+        ", version ",
+    ] {
+        assert!(shown.contains(words), "no {words:?} in: {shown}");
+    }
+    let checked = kept.state(&["check", &state]);
+    assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+    // Other records would count otherwise.
+    kept.refused(
+        &["a"],
+        &[],
+        2,
+        &["--event-time ts, this run has no --event-time"],
+    );
+}
+
+#[test]
+fn records_with_times_are_verified_unless_some_were_late() {
+    let kept = Kept::new();
+    let flags = ["--event-time=ts", "--window=10s"];
+    kept.write(
+        "a",
+        &(timed(&[1, 5, 14]) + &line("no time") + &timed(&[20])),
+    );
+    let verify = || {
+        let (a, state) = (kept.path("a"), kept.path("state.db"));
+        tallyline(&["verify", &a, "--state", &state])
+            .output()
+            .unwrap()
+    };
+    kept.count(&["a"], &flags);
+    let same = verify();
+    assert_eq!(same.status.code(), Some(0), "{same:?}");
+    kept.write("a", &timed(&[3]));
+    kept.count(&["a"], &flags);
+    let late = verify();
+    assert_eq!(late.status.code(), Some(1), "{late:?}");
+    assert!(stderr(&late).contains("1 lines came too late"), "{late:?}");
+}
+
+#[test]
+fn other_windows_keep_what_fits() {
+    let kept = Kept::new();
+    let run = |window: &str| {
+        let output = kept.run(&["a"], &["--event-time=ts", window, "--lateness=2s"]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        (windows(&stdout(&output)), stderr(&output))
+    };
+    kept.write("a", &timed(&[1, 5, 14]));
+    assert_eq!(run("--window=10s").0, [(10, 2, true), (20, 1, false)]);
+    // The pane before has been let go of, which the part tells that is covered.
+    kept.write("a", &timed(&[18]));
+    let (seen, told) = run("--window=20s");
+    assert_eq!(seen, [(20, 2, false)]);
+    assert!(!told.contains("begin empty"), "{told}");
+    let (seen, told) = run("--window=15s");
+    assert_eq!(seen, []);
+    assert!(
+        told.contains("counted by 20s, and not all of --window are multiples"),
+        "{told}"
+    );
+    // By arrival.
+    let kept = Kept::new();
+    let told = |flags: &[&str]| {
+        let output = kept.run(&["a"], flags);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        stderr(&output)
+    };
+    kept.write("a", &line("x"));
+    told(&["--every=20ms", "--window=40ms"]);
+    let quiet = told(&["--every=40ms", "--window=80ms/40ms"]);
+    assert!(!quiet.contains("begin empty"), "{quiet}");
+    let odd = told(&["--every=30ms", "--window=60ms"]);
+    assert!(
+        odd.contains("are of 40ms, of which --window 60ms is no multiple"),
+        "{odd}"
+    );
+    let none = told(&[]);
+    assert!(none.contains("this one has no --window"), "{none}");
+    let again = told(&[]);
+    assert!(!again.contains("no --window"), "{again}");
+}
+
+#[test]
+fn the_history_tells_of_batches_for_as_long_as_is_asked() {
+    let kept = Kept::new();
+    let many: String = (0..40)
+        .map(|key| line(&format!("k{key}")).repeat(41 - key))
+        .collect();
+    kept.write("a", &many);
+    let counted = stdout(&kept.run(&["a"], &[]));
+    let state = kept.path("state.db");
+    let history = || -> Vec<Value> {
+        let exported = stdout(&kept.state(&["export", &state, "--what=batches"]));
+        exported
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let batches = counted
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let batches: Vec<Value> = batches.filter(|object| object["type"] == "batch").collect();
+    let told = history();
+    assert_eq!(told.len(), batches.len());
+    let (told, batch) = (&told[0], &batches[0]);
+    for member in ["type", "batch", "start", "end", "ledger"] {
+        assert_eq!(told[member], batch[member]);
+    }
+    let rows = |batch: &Value| batch["counts"].as_array().unwrap().clone();
+    assert_eq!(rows(told), rows(batch)[..32]);
+    let hidden: u64 = (2..10).sum();
+    assert_eq!(
+        told["hidden"],
+        serde_json::json!({"keys": 8, "count": hidden})
+    );
+    // The history of before goes when it is too old, and none is kept if none is asked for.
+    kept.count(&["a"], &["--keep=1ms"]);
+    assert!(
+        history()
+            .iter()
+            .all(|later| later["batch"].as_u64() > batch["batch"].as_u64())
+    );
+    kept.count(&["a"], &["--keep=0s"]);
+    assert_eq!(history(), Vec::<Value>::new());
+    let checked = kept.state(&["check", &state]);
+    assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+}
+
+#[test]
+fn a_state_of_the_version_before_goes_on() {
+    let kept = Kept::new();
+    kept.write("a", &line("x").repeat(3));
+    kept.count(&["a"], &[]);
+    kept.sql(
+        "DROP TABLE ring; DROP TABLE slot; DROP TABLE event; DROP TABLE pane; DROP TABLE closed; DROP TABLE latest; \
+         DROP TABLE batch; DROP TABLE window; ALTER TABLE run DROP COLUMN outcome; PRAGMA user_version = 1",
+    );
+    // Whoever only looks leaves it as it is.
+    let state = kept.path("state.db");
+    let shown = stdout(&kept.state(&["show", &state]));
+    assert!(
+        shown.contains("lines      3") && shown.contains("run  "),
+        "{shown}"
+    );
+    let checked = stdout(&kept.state(&["check", &state]));
+    assert!(checked.contains("sound; 3 lines"), "{checked}");
+    assert_eq!(
+        stdout(&kept.state(&["export", &state, "--what=batches"])),
+        ""
+    );
+    let db = Connection::open(kept.at("state.db")).unwrap();
+    let version = || db.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0));
+    assert_eq!(version().unwrap(), 1);
+    kept.write("a", &line("y"));
+    assert_eq!(kept.count(&["a"], &["--window=5s"]), (1, 4));
+    assert_eq!(version().unwrap(), 2);
+    let exported = stdout(&kept.state(&["export", &state, "--what=batches"]));
+    assert!(
+        exported.contains(r#"{"key":"y","count":1,"total":1}"#),
+        "{exported}"
+    );
 }
 
 #[test]

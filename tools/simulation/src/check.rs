@@ -39,6 +39,8 @@ pub(crate) struct Checker {
     oracle: Oracle,
     every_nanos: u64,
     windows: Vec<WindowSpec>,
+    /// Whether a life goes on with the windows that the one before left open.
+    goes_on: bool,
     keys_max: u64,
     /// What everything must come to in the end.
     expected: (Ledger, Figures),
@@ -75,6 +77,7 @@ impl Checker {
             oracle: Oracle::new(settings.query.clone(), settings.line_bytes_max),
             every_nanos: settings.every_nanos,
             windows: settings.windows.specs.clone(),
+            goes_on: settings.state_lag > 0,
             keys_max: settings.keys_max,
             expected: Default::default(),
         }
@@ -126,10 +129,10 @@ impl Checker {
         same("totals so far", &batch.totals, &totals.collect())
     }
 
-    /// A window is the sum of its batches, and every one is reported, once.
-    pub(crate) fn windows(&self, seen: &Seen) -> Result<(), String> {
+    /// A window is the sum of its batches, those of lives before included, and every one is reported, once.
+    pub(crate) fn windows(&self, past: &[SeenBatch], seen: &Seen) -> Result<(), String> {
         for window in &seen.windows {
-            self.window(window, &seen.batches[..window.batches])
+            self.window(window, past, &seen.batches[..window.batches])
                 .map_err(|why| format!("window {} to {}: {why}", window.spec, window.end))?;
         }
         for spec in &self.windows {
@@ -148,17 +151,24 @@ impl Checker {
         Ok(())
     }
 
-    fn window(&self, window: &SeenWindow, batches: &[SeenBatch]) -> Result<(), String> {
+    fn window(
+        &self,
+        window: &SeenWindow,
+        past: &[SeenBatch],
+        batches: &[SeenBatch],
+    ) -> Result<(), String> {
         let start = window.spec.start(window.end);
         let mut sum = Figures::new();
-        for batch in batches {
+        for batch in past.iter().chain(batches) {
             let last = batch.end.max(batch.start.plus_nanos(1));
             let slot = last.multiple_from(self.every_nanos);
             if start < slot && slot <= window.end {
                 add(&mut sum, &batch.counts);
             }
         }
-        same("is final", &window.is_final, &true)?;
+        let reached = batches.last().map(|batch| batch.end);
+        let is_open = self.goes_on && Some(window.end) > reached;
+        same("is final", &window.is_final, &!is_open)?;
         same("the sum of its batches", &window.counts, &sum)
     }
 

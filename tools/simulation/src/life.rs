@@ -1,6 +1,7 @@
 //! A seed's lives, one after the other.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -11,13 +12,14 @@ use tallyline::clock::{Timestamp, VirtualClock};
 use tallyline::error::Error;
 use tallyline::faults::Faults;
 use tallyline::pipeline::Pipeline;
+use tallyline::sink::Hidden;
 use tallyline::source::{Files, KnownFiles, OnReplaced, Script, Source};
 use tallyline::state::{Look, Meaning, Saved, State};
 
 use crate::check::{Checker, Standing, same};
 use crate::layout::{Laid, LaidLine, Sender, lay_out};
 use crate::scenario::{Input, LifePlan, Scenario};
-use crate::seen::{Keep, Seen, by_key};
+use crate::seen::{Figures, Keep, Seen, SeenBatch, by_key};
 use crate::topic::{Committed, RecordEnd, Topic};
 
 /// 2026-11-22 15:47:37.123 UTC: no multiple of any interval here.
@@ -73,6 +75,10 @@ struct World<'a> {
     /// When the last life ended.
     now: Timestamp,
     before: Standing,
+    /// The batches that are saved.
+    batches: Vec<SeenBatch>,
+    /// The windows that closed with them.
+    windows: BTreeMap<(u64, u64, Timestamp), Figures>,
 }
 
 /// What a life was run with, and what came of it.
@@ -101,6 +107,8 @@ impl<'a> World<'a> {
             folder: folder.to_owned(),
             now: START,
             before: Standing::default(),
+            batches: Vec::new(),
+            windows: BTreeMap::new(),
             scenario,
         };
         world.write_files();
@@ -271,7 +279,7 @@ impl<'a> World<'a> {
         let lines: Vec<&LaidLine> = lines.collect();
         let is_whole = life.plan.stop_after.is_none();
         self.checker.reports(&life.seen, &self.before)?;
-        self.checker.windows(&life.seen)?;
+        self.checker.windows(&self.batches, &life.seen)?;
         if self.is_known() {
             let end = life.laid.iter().map(|laid| laid.end).max();
             let end = end.expect("there is a source");
@@ -326,6 +334,13 @@ impl<'a> World<'a> {
     /// Checks what is saved after a life of which the first `saved` batches should be.
     fn check_state(&mut self, life: &Life<'_>, saved: usize) -> Result<(), String> {
         self.before = self.before.after(&life.seen.batches[..saved]);
+        self.batches.extend_from_slice(&life.seen.batches[..saved]);
+        let windows = life.seen.windows.iter();
+        for window in windows.filter(|window| window.is_final && window.batches <= saved) {
+            let spec = (window.spec.length_nanos, window.spec.slide_nanos);
+            let place = (spec.0, spec.1, window.end);
+            self.windows.insert(place, window.counts.clone());
+        }
         if !self.scenario.has_state {
             return Ok(());
         }
@@ -344,6 +359,7 @@ impl<'a> World<'a> {
             totals: by_key(&rows, |row| row.total),
         };
         same("what the state holds", &held, &self.before)?;
+        self.check_history(&look)?;
         for (source, committed) in self.committed.iter().enumerate() {
             let committed = committed.lock().expect("no holder panics");
             let name = format!("topic-{source}");
@@ -353,6 +369,45 @@ impl<'a> World<'a> {
                 &*committed,
                 &held,
             )?;
+        }
+        Ok(())
+    }
+
+    /// Checks what the state tells of the batches and windows of all lives.
+    fn check_history(&self, look: &Look) -> Result<(), String> {
+        let told = |error: Error| error.to_string();
+        let mut batches = look.batches(None, usize::MAX >> 1).map_err(told)?;
+        batches.reverse();
+        let seen = self.batches.iter();
+        let seen: Vec<_> = seen
+            .map(|batch| (batch.number, batch.start, batch.end, batch.ledger))
+            .collect();
+        let held = batches.iter();
+        let held: Vec<_> = held
+            .map(|batch| (batch.batch, batch.start, batch.end, batch.ledger))
+            .collect();
+        same("the history's batches", &held, &seen)?;
+        for (batch, seen) in batches.iter().zip(&self.batches) {
+            let counts = batch.report(|report| by_key(report.counts.shown, |row| row.count));
+            check_leaders(&counts, batch.keys.hidden, &seen.counts)?;
+        }
+        let windows = look.windows(None, usize::MAX >> 1).map_err(told)?;
+        same(
+            "windows of the history",
+            &windows.len(),
+            &self.windows.len(),
+        )?;
+        for window in &windows {
+            let place = (
+                window.spec.length_nanos,
+                window.spec.slide_nanos,
+                window.end,
+            );
+            let seen = self.windows.get(&place);
+            let seen =
+                seen.ok_or_else(|| format!("no window {} to {}", window.spec, window.end))?;
+            let counts = window.report(|report| by_key(report.counts.shown, |row| row.count));
+            check_leaders(&counts, window.keys.hidden, seen)?;
         }
         Ok(())
     }
@@ -383,6 +438,20 @@ impl<'a> World<'a> {
         }
         self.checker.end(&self.before)
     }
+}
+
+/// Checks the keys that a history tells of, and what it hides, against all there were.
+fn check_leaders(told: &Figures, hidden: Hidden, seen: &Figures) -> Result<(), String> {
+    let is_true = told.iter().all(|(key, count)| seen.get(key) == Some(count));
+    same("whether what the history tells was so", &is_true, &true)?;
+    let sum: u64 = told.values().sum();
+    same(
+        "what the history tells in all",
+        &(sum + hidden.count),
+        &seen.values().sum(),
+    )?;
+    let keys = told.len() as u64 + hidden.keys;
+    same("its keys", &keys, &(seen.len() as u64))
 }
 
 /// Where the partitions of a topic stand.

@@ -17,6 +17,9 @@ const BYTE_ORDER_MARK_BYTE: u8 = 0xEF;
 
 const MILLI: u64 = 1_000_000;
 
+/// Longer than all lives together: a day.
+const KEEP_NANOS: u64 = 24 * 3600 * 1_000 * MILLI;
+
 /// A whole simulation.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
@@ -72,7 +75,8 @@ impl Scenario {
         let sources = (0..rng.usize(1..=3)).map(|_| input(rng, lives, has_sockets));
         let sources: Vec<Input> = sources.collect();
         let step_nanos = match runs {
-            true => settings.every_nanos / rng.u64(2..300),
+            // A look costs so much time; with less than some dozen a batch, batches would be due faster than they are closed.
+            true => settings.every_nanos / rng.u64(40..300),
             false => 0,
         };
         let plans = (1..=lives).map(|life| life_plan(rng, has_state, life == lives, may_stop));
@@ -130,6 +134,7 @@ fn settings(rng: &mut Rng, has_state: bool) -> Settings {
             ..defaults.windows.clone()
         },
         state_lag: if has_state { rng.usize(1..=3) } else { 0 },
+        keep_nanos: KEEP_NANOS,
         ..defaults
     }
 }
