@@ -8,6 +8,9 @@
 //! is started from it: several runs can go on side by side, each with its own. What
 //! happens is drawn from the seed, but threads come by in an order that is the system's. So a seed repeats
 //! what is done to a run, not each of its steps.
+//!
+//! A whole program with the feature dies before the step of a save whose number stands in the variable
+//! `DIE_BEFORE_STEP`, as if it was killed there: `tools/torture` has it do so.
 
 #[cfg(feature = "simulation")]
 pub use on::{DiskError, Faults, seed};
@@ -37,13 +40,14 @@ mod off {
 mod on {
     use std::cell::RefCell;
     use std::ops::Range;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Arc, LazyLock};
     use std::thread;
     use std::time::Duration;
 
     use fastrand::Rng;
     use rusqlite::ffi;
+    use rustix::process::{Signal, getpid, kill_process};
 
     /// What is done to a run.
     #[derive(Debug, Default)]
@@ -122,7 +126,25 @@ mod on {
         }
     }
 
+    /// Before which step of all transactions the process dies.
+    static DIES_BEFORE: LazyLock<Option<u64>> =
+        LazyLock::new(|| std::env::var("DIE_BEFORE_STEP").ok()?.parse().ok());
+
+    /// Steps of the process so far.
+    static STEPS: AtomicU64 = AtomicU64::new(0);
+
+    fn die_if_told() {
+        // Relaxed: one thread saves.
+        if let Some(step) = *DIES_BEFORE
+            && STEPS.fetch_add(1, Ordering::Relaxed) == step
+        {
+            let killed = kill_process(getpid(), Signal::KILL);
+            killed.expect("a process may kill itself");
+        }
+    }
+
     pub(crate) fn disk() -> rusqlite::Result<()> {
+        die_if_told();
         let code = FAULTS.with_borrow(|faults| {
             let (run, _) = faults.as_ref()?;
             // Relaxed: one thread saves.

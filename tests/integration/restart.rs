@@ -22,6 +22,7 @@ fn options(seed: u64, kills: u32) -> Options {
         binary: PathBuf::from(env!("CARGO_BIN_EXE_tallyline")),
         seed,
         kills,
+        has_fault_points: false,
     }
 }
 
@@ -38,6 +39,11 @@ fn followed_and_rotated_files_are_exact_after_kills() {
 #[test]
 fn the_files_of_a_folder_are_exact_after_kills() {
     torture::appearing(&options(fastrand::u64(..1 << 32), 10)).unwrap();
+}
+
+#[test]
+fn windows_by_event_time_are_exact_after_kills() {
+    torture::timed(&options(fastrand::u64(..1 << 32), 15)).unwrap();
 }
 
 /// A file that is shorter than it says.

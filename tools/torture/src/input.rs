@@ -1,4 +1,4 @@
-//! What is counted: orders with some lines that are none, from a seed.
+//! What is counted: orders with some lines that are none, and records with times of their own, from a seed.
 
 use std::io;
 use std::sync::atomic::AtomicBool;
@@ -33,3 +33,45 @@ pub(crate) fn packed(bytes: &[u8]) -> Vec<u8> {
     io::Write::write_all(&mut encoder, bytes).expect("memory can be written to");
     encoder.finish().expect("memory can be written to")
 }
+
+/// How far out of order the times of [`Timed`] are, in milliseconds.
+pub(crate) const DISORDER_MILLIS: u64 = 700;
+
+/// Records of few keys, whose times go on, somewhat out of order: `{"ts":1795362460123,"status":"k7"}`.
+pub(crate) struct Timed {
+    rng: fastrand::Rng,
+    millis: u64,
+    /// The latest time so far.
+    pub(crate) latest: u64,
+    /// All that were made: time and key.
+    pub(crate) records: Vec<(u64, u8)>,
+}
+
+impl Timed {
+    pub(crate) fn new(seed: u64) -> Timed {
+        Timed {
+            rng: fastrand::Rng::with_seed(seed),
+            millis: 1_795_362_460_000,
+            latest: 0,
+            records: Vec::new(),
+        }
+    }
+
+    /// The next so many lines.
+    pub(crate) fn lines(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for _ in 0..count {
+            self.millis += self.rng.u64(..3);
+            let time = self.millis - self.rng.u64(..DISORDER_MILLIS);
+            let key = self.rng.u8(..KEYS);
+            self.latest = self.latest.max(time);
+            self.records.push((time, key));
+            let line = format!("{{\"ts\":{time},\"status\":\"k{key}\"}}\n");
+            bytes.extend_from_slice(line.as_bytes());
+        }
+        bytes
+    }
+}
+
+/// Few enough that the history tells of all of them.
+const KEYS: u8 = 20;

@@ -1,6 +1,7 @@
 //! A program that is started and killed.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -10,6 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a save may last: a kill comes at most so long after it was seen to begin.
 const SAVE_MAX: Duration = Duration::from_millis(4);
+
+/// Steps of the saves in which a run is to die, about: ten a save.
+const STEPS_MAX: u64 = 150;
 
 /// How long a run may take that is to finish.
 const FINISH_MAX: Duration = Duration::from_secs(120);
@@ -23,6 +27,8 @@ pub struct Kills {
     rng: fastrand::Rng,
     /// How long a run may live before it is killed.
     life_max: Duration,
+    /// Whether the program can be told to die within a save.
+    has_fault_points: bool,
     /// Kills so far, and those of them while a batch was being saved, as far as could be seen.
     pub done: (u32, u32),
 }
@@ -35,6 +41,7 @@ impl Kills {
         flags: &[&str],
         state: PathBuf,
         seed: u64,
+        has_fault_points: bool,
     ) -> Kills {
         let mut args = vec!["count".to_owned()];
         args.extend_from_slice(sources);
@@ -46,6 +53,7 @@ impl Kills {
             state,
             rng: fastrand::Rng::with_seed(seed),
             life_max: Duration::from_millis(80),
+            has_fault_points,
             done: (0, 0),
         }
     }
@@ -57,7 +65,10 @@ impl Kills {
 
     /// Starts the program and kills it after a moment. Returns its status if it ended before.
     pub fn kill_once(&mut self) -> Option<ExitStatus> {
-        let mut child = self.start();
+        if self.has_fault_points && self.rng.bool() {
+            return self.die_once();
+        }
+        let mut child = self.start(None);
         let begun = Instant::now();
         let life = self.life_max.mul_f64(self.rng.f64());
         let waits_for_save = self.rng.bool();
@@ -80,12 +91,36 @@ impl Kills {
         None
     }
 
+    /// Starts the program and has it die before some step of a save; if it does not come to that, kills it.
+    /// Returns its status if it ended before.
+    fn die_once(&mut self) -> Option<ExitStatus> {
+        let step = self.rng.u64(..STEPS_MAX);
+        let mut child = self.start(Some(step));
+        let begun = Instant::now();
+        let mut is_over = false;
+        while !is_over && begun.elapsed() < 4 * self.life_max {
+            thread::sleep(Duration::from_micros(200));
+            let status = child.try_wait().expect("a child can be waited for");
+            is_over = status.is_some();
+        }
+        // One that is dead already does not mind.
+        child.kill().expect("a child can be killed");
+        let status = child.wait().expect("a child can be waited for");
+        if status.signal().is_none() {
+            return Some(status);
+        }
+        let is_saving = is_over;
+        self.done.0 += 1;
+        self.done.1 += u32::from(is_saving);
+        None
+    }
+
     /// Starts the program and lets it end by itself or, as soon as `is_enough`, by SIGTERM.
     ///
     /// # Panics
     /// If it takes too long.
     pub fn finish(&self, mut is_enough: impl FnMut() -> bool) -> ExitStatus {
-        let mut child = self.start();
+        let mut child = self.start(None);
         let begun = Instant::now();
         let mut is_stopped = false;
         loop {
@@ -106,8 +141,12 @@ impl Kills {
         }
     }
 
-    fn start(&self) -> Child {
-        Command::new(&self.binary)
+    fn start(&self, dies_before: Option<u64>) -> Child {
+        let mut command = Command::new(&self.binary);
+        if let Some(step) = dies_before {
+            command.env("DIE_BEFORE_STEP", step.to_string());
+        }
+        command
             .args(&self.args)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -7,6 +7,9 @@
 //! being saved. What the machine does in between is not of our making, so a seed repeats a round's input and
 //! instants, not its every step; it is printed with every failure.
 //!
+//! Windows are held to the oracle too: those by arrival to the batches that the state's history tells of, those by
+//! event time ([`timed`]) to the records themselves.
+//!
 //! [`finished`] counts files and archives that do not change, [`growing`] one that grows and is rotated while
 //! it is counted, [`appearing`] those that appear in a folder, [`topic`] a Kafka topic that grows.
 
@@ -16,4 +19,4 @@ mod rounds;
 mod verdict;
 
 pub use kills::Kills;
-pub use rounds::{Options, appearing, finished, growing, topic};
+pub use rounds::{Options, appearing, finished, growing, timed, topic};

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use torture::{Options, appearing, finished, growing};
+use torture::{Options, appearing, finished, growing, timed};
 
 /// Kills in a round at the most; then its result is looked at.
 const KILLS_A_ROUND: u32 = 25;
@@ -21,6 +21,9 @@ struct Args {
     /// The program. [default: the one beside this program]
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// The program was built with the feature simulation: have it die within saves every other time.
+    #[arg(long)]
+    fault_points: bool,
     /// End after so many kills.
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     kills: u32,
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         ("finished", Box::new(finished)),
         ("growing", Box::new(growing)),
         ("appearing", Box::new(appearing)),
+        ("timed", Box::new(timed)),
     ];
     #[cfg(feature = "kafka")]
     if let Some(broker) = args.broker {
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
             binary: binary.clone(),
             seed,
             kills: KILLS_A_ROUND.min(args.kills - kills),
+            has_fault_points: args.fault_points,
         };
         match round(&options) {
             Ok((done, saving)) => {

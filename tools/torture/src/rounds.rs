@@ -9,18 +9,34 @@ use std::time::Duration;
 
 use loadgen::{Plan, Spec};
 
-use crate::input::{orders, packed, spec};
+use crate::input::{Timed, orders, packed, spec};
 use crate::kills::Kills;
-use crate::verdict::{check, lines, oracle};
+use crate::verdict::{check, check_arrival, check_timed, lines, oracle};
 
-/// The flags of every run: short batches, so that there are many saves.
-const FLAGS: [&str; 6] = [
+/// The flags of every run: short batches, so that there are many saves, and windows over them.
+const FLAGS: [&str; 8] = [
     "--by=status",
     "--every=10ms",
+    "--window=40ms",
+    "--window=100ms/20ms",
     "--output=none",
     "--quiet",
     "--no-pin",
     "--parsers=2",
+];
+
+/// The flags of every run by event time.
+const TIMED_FLAGS: [&str; 10] = [
+    "--by=status",
+    "--every=10ms",
+    "--event-time=ts",
+    "--lateness=700ms",
+    "--window=1s",
+    "--window=3s/500ms",
+    "--output=none",
+    "--quiet",
+    "--no-pin",
+    "--follow",
 ];
 
 /// How long a run on a topic may live: to join takes a moment.
@@ -38,6 +54,8 @@ pub struct Options {
     pub seed: u64,
     /// How many kills there are to be, at the most.
     pub kills: u32,
+    /// Whether the program was built with the feature `simulation`, so that it can be told to die within a save.
+    pub has_fault_points: bool,
 }
 
 /// What went wrong, with the seed.
@@ -67,6 +85,7 @@ pub fn finished(options: &Options) -> Outcome {
         &FLAGS,
         state.clone(),
         options.seed,
+        options.has_fault_points,
     );
     let mut ended = None;
     while ended.is_none() && kills.done.0 < options.kills {
@@ -77,7 +96,9 @@ pub fn finished(options: &Options) -> Outcome {
         if !status.success() {
             return Err(told(options, &format!("it ended with {status}")));
         }
-        check(&state, &oracle).map_err(|difference| told(options, &difference))?;
+        check(&state, &oracle)
+            .and_then(|()| check_arrival(&state))
+            .map_err(|difference| told(options, &difference))?;
     }
     Ok(kills.done)
 }
@@ -98,27 +119,83 @@ pub fn growing(options: &Options) -> Outcome {
         &flags,
         state.clone(),
         options.seed,
+        options.has_fault_points,
     );
-    let is_over = AtomicBool::new(false);
-    let written = thread::scope(|scope| {
-        let writer = scope.spawn(|| write_and_rotate(&log, options.seed, &is_over));
-        while kills.done.0 < options.kills {
-            if let Some(status) = kills.kill_once() {
-                is_over.store(true, Ordering::Relaxed);
-                return Err(told(options, &format!("it ended with {status}")));
-            }
-        }
-        // Relaxed: nothing but the flag is told.
-        is_over.store(true, Ordering::Relaxed);
-        let written = writer.join().expect("the writer does not panic");
-        written.map_err(|error| told(options, &error.to_string()))
+    let orders = orders(options.seed, 20_000);
+    let written = kill_while(options, &mut kills, |is_over| {
+        write_and_rotate(&log, options.seed, true, is_over, |rng, written| {
+            let begin = written % orders.len();
+            let piece = rng.usize(1..200_000).min(orders.len() - begin);
+            // Whole lines.
+            let piece = &orders[begin..begin + piece];
+            let line = piece.iter().rposition(|&byte| byte == b'\n');
+            line.map_or(Vec::new(), |line| piece[..=line].to_vec())
+        })
     })?;
     let mut oracle = oracle();
     oracle.count(&written);
     let wanted = oracle.ledger.lines;
     kills.finish(|| lines(&state) >= wanted);
-    check(&state, &oracle).map_err(|difference| told(options, &difference))?;
+    check(&state, &oracle)
+        .and_then(|()| check_arrival(&state))
+        .map_err(|difference| told(options, &difference))?;
     Ok(kills.done)
+}
+
+/// Puts the records of a file that grows into windows by their own times, killed so many times.
+///
+/// # Errors
+/// What is different from an uninterrupted run.
+pub fn timed(options: &Options) -> Outcome {
+    let here = folder();
+    let log = here.path().join("app.log");
+    let state = here.path().join("state.db");
+    let mut kills = Kills::new(
+        &options.binary,
+        &[log.display().to_string()],
+        &TIMED_FLAGS,
+        state.clone(),
+        options.seed,
+        options.has_fault_points,
+    );
+    File::create(&log).map_err(|error| told(options, &error.to_string()))?;
+    let mut timed = Timed::new(options.seed);
+    let written = kill_while(options, &mut kills, |is_over| {
+        write_and_rotate(&log, options.seed, false, is_over, |rng, _| {
+            timed.lines(rng.usize(1..600))
+        })
+    })?;
+    let mut oracle = oracle();
+    oracle.count(&written);
+    let wanted = oracle.ledger.lines;
+    kills.finish(|| lines(&state) >= wanted);
+    check(&state, &oracle)
+        .and_then(|()| check_timed(&state, &timed))
+        .map_err(|difference| told(options, &difference))?;
+    Ok(kills.done)
+}
+
+/// Kills again and again while `write` goes on, until it is told to end. Returns what was written.
+fn kill_while(
+    options: &Options,
+    kills: &mut Kills,
+    write: impl FnOnce(&AtomicBool) -> io::Result<Vec<u8>> + Send,
+) -> Result<Vec<u8>, String> {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| write(&is_over));
+        let mut ended = None;
+        while ended.is_none() && kills.done.0 < options.kills {
+            ended = kills.kill_once();
+        }
+        // Relaxed: nothing but the flag is told.
+        is_over.store(true, Ordering::Relaxed);
+        let written = writer.join().expect("the writer does not panic");
+        match ended {
+            Some(status) => Err(told(options, &format!("it ended with {status}"))),
+            None => written.map_err(|error| told(options, &error.to_string())),
+        }
+    })
 }
 
 /// Counts files that appear in a folder, killed so many times.
@@ -138,6 +215,7 @@ pub fn appearing(options: &Options) -> Outcome {
         &FLAGS,
         state.clone(),
         options.seed,
+        options.has_fault_points,
     );
     let mut oracle = oracle();
     let mut number = 0;
@@ -156,7 +234,9 @@ pub fn appearing(options: &Options) -> Outcome {
     }
     let wanted = oracle.ledger.lines;
     kills.finish(|| lines(&state) >= wanted);
-    check(&state, &oracle).map_err(|difference| told(options, &difference))?;
+    check(&state, &oracle)
+        .and_then(|()| check_arrival(&state))
+        .map_err(|difference| told(options, &difference))?;
     Ok(kills.done)
 }
 
@@ -178,6 +258,7 @@ pub fn topic(
         &FLAGS,
         state.clone(),
         options.seed,
+        options.has_fault_points,
     )
     .with_life(TOPIC_LIFE_MAX);
     let mut oracle = oracle();
@@ -196,33 +277,33 @@ pub fn topic(
     }
     let wanted = oracle.ledger.lines;
     kills.finish(|| lines(&state) >= wanted);
-    check(&state, &oracle).map_err(|difference| told(options, &difference))?;
+    check(&state, &oracle)
+        .and_then(|()| check_arrival(&state))
+        .map_err(|difference| told(options, &difference))?;
     Ok(kills.done)
 }
 
-/// Appends pieces of lines until it is told to end, and gives the file another name now and then. Returns all
-/// that was written.
-fn write_and_rotate(log: &Path, seed: u64, is_over: &AtomicBool) -> io::Result<Vec<u8>> {
+/// Appends the pieces of lines that `next` makes, which is told how much there is already, until it is told to end, and
+/// gives the file another name now and then if it `rotates`. Returns all that was written.
+fn write_and_rotate(
+    log: &Path,
+    seed: u64,
+    rotates: bool,
+    is_over: &AtomicBool,
+    mut next: impl FnMut(&mut fastrand::Rng, usize) -> Vec<u8>,
+) -> io::Result<Vec<u8>> {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let orders = orders(seed, 20_000);
     let mut written = Vec::new();
     let mut rotations = 0;
     while !is_over.load(Ordering::Relaxed) {
         let mut file = File::options().append(true).create(true).open(log)?;
-        let begin = written.len() % orders.len();
-        let piece = rng.usize(1..200_000).min(orders.len() - begin);
-        // Whole lines, torn by the writes.
-        let piece = &orders[begin..begin + piece];
-        let line = piece.iter().rposition(|&byte| byte == b'\n');
-        let piece = match line {
-            Some(line) => &piece[..=line],
-            None => continue,
-        };
+        let piece = next(&mut rng, written.len());
+        // Torn by the writes.
         for torn in piece.chunks(rng.usize(50..5_000)) {
             file.write_all(torn)?;
         }
-        written.extend_from_slice(piece);
-        if rng.u8(..4) == 0 {
+        written.extend_from_slice(&piece);
+        if rotates && rng.u8(..4) == 0 {
             // Older ones move on, as logrotate has it.
             for age in (1..=rotations).rev() {
                 fs::rename(aged(log, age), aged(log, age + 1))?;
