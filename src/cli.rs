@@ -5,6 +5,7 @@
 //! value and the remedy.
 
 mod complaint;
+mod http;
 mod manual;
 mod state;
 mod values;
@@ -25,6 +26,7 @@ use crate::window::WindowSpec;
 
 pub use complaint::one_line;
 pub(crate) use complaint::{remedy, shown};
+pub use http::{AccessArgs, HttpArgs};
 pub use manual::{CompletionsArgs, ManArgs};
 pub use state::{
     ExportArgs, ExportFormat, ExportWhat, MergeArgs, StateCommand, StateFileArgs, VerifyArgs,
@@ -93,7 +95,7 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Count an embedded order stream over a real loopback socket.
     #[command(after_help = DEMO_EXAMPLES)]
-    Demo(DemoArgs),
+    Demo(Box<DemoArgs>),
     /// Print a shell's completions of commands, flags and values.
     #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -156,6 +158,7 @@ Examples:
   tallyline count orders.jsonl --by customer.id --where status=PLACED --sum total --top 10
   tallyline count orders.jsonl --by status --event-time created_at --window 1h --lateness 5m
   tallyline count orders.jsonl --by status --max-malformed 1% --reject-file bad.jsonl
+  tallyline count tcp://localhost:9998 --by status --http 8080   with a dashboard at http://127.0.0.1:8080/
 
 Settings:
   Every flag can stand in a TOML file under its long name (--config job.toml) and in the
@@ -175,7 +178,7 @@ Examples:
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
-  tallyline demo
+  tallyline demo                    open the dashboard that it names in a browser
   tallyline demo --every 1s --window 10s/2s --trending 3
   tallyline demo --rate 0 --duration 10s --stats     as fast as it goes";
 
@@ -241,6 +244,10 @@ pub struct CountArgs {
     /// What is kept from run to run.
     #[command(flatten)]
     pub state: StateArgs,
+
+    /// Who may look on.
+    #[command(flatten)]
+    pub http: HttpArgs,
 
     /// What is printed.
     #[command(flatten)]
@@ -325,6 +332,14 @@ pub struct DemoArgs {
     /// Windows over several batches.
     #[command(flatten)]
     pub windows: WindowArgs,
+
+    /// Where the dashboard is served: ADDR:PORT, or a port of 127.0.0.1; `none`: nowhere.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub http: String,
+
+    /// How the dashboard is kept from others.
+    #[command(flatten)]
+    pub access: AccessArgs,
 
     /// What is printed.
     #[command(flatten)]

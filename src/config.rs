@@ -8,10 +8,13 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::cli::{
-    Color, CountArgs, Emit, EventArgs, MachineArgs, OutputArgs, StreamArgs, Top, WindowArgs,
+    AccessArgs, Color, CountArgs, Emit, EventArgs, MachineArgs, OutputArgs, StreamArgs, Top,
+    WindowArgs,
 };
 use crate::error::Error;
 use crate::event::EventSettings;
+use crate::http;
+use crate::live::LiveSettings;
 use crate::pipeline::{Settings, default_shards};
 use crate::record::{KeyPath, Query};
 use crate::reject::RejectOptions;
@@ -203,6 +206,47 @@ pub fn with_machine(query: Query, machine: &MachineArgs, output: &OutputArgs) ->
         stats: output.stats,
         ..defaults
     }
+}
+
+/// The HTTP server at `address`, and what its viewers are shown.
+///
+/// # Errors
+/// If it cannot be there, or not in that way.
+pub fn http(
+    address: Option<&str>,
+    args: &AccessArgs,
+) -> Result<Option<(http::Bound, LiveSettings)>, Error> {
+    let Some(address) = address else {
+        return match (&args.http_token_file, &args.http_cert, &args.http_key) {
+            (None, None, None) => Ok(None),
+            (Some(_), ..) => Err(without_http("--http-token-file")),
+            (_, Some(_), _) => Err(without_http("--http-cert")),
+            (.., Some(_)) => Err(without_http("--http-key")),
+        };
+    };
+    let limits = http::Limits {
+        connections: args.http_connections,
+        ..http::Limits::default()
+    };
+    let bound = http::Bound::new(http::Options {
+        address: address.to_owned(),
+        token_file: args.http_token_file.clone(),
+        cert: args.http_cert.clone(),
+        key: args.http_key.clone(),
+        metrics_keys: args.metrics_keys,
+        limits,
+    })?;
+    let shown = LiveSettings {
+        viewers: args.http_connections,
+        ..LiveSettings::FULL
+    };
+    Ok(Some((bound, shown)))
+}
+
+fn without_http(flag: &str) -> Error {
+    Error::Usage(format!(
+        "{flag}: nothing is served over HTTP; give --http ADDR, or leave it out"
+    ))
 }
 
 /// How many rows are shown.

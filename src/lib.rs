@@ -95,6 +95,7 @@ pub mod reject;
 pub mod sink;
 pub mod state;
 pub mod live;
+pub mod http;
 pub mod summary;
 pub mod progress;
 pub mod log;

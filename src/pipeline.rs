@@ -593,6 +593,7 @@ fn about(settings: &Settings, started: Timestamp) -> About {
         sum: query.sum().map(ToString::to_string),
         every_nanos: settings.every_nanos,
         windows: settings.windows.specs.clone(),
+        is_trending: settings.windows.trending.is_some(),
         is_by_event: query.time().is_some(),
         started,
         shown: settings.live,

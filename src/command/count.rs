@@ -8,6 +8,7 @@ use crate::clock::SystemClock;
 use crate::command::{drain_on_signals, print_summary, say, where_listening};
 use crate::config::{self, Whole};
 use crate::error::Error;
+use crate::http;
 use crate::log::LogFormat;
 use crate::pipeline::{Pipeline, Settings};
 use crate::progress::{Aside, Painter, Track};
@@ -16,7 +17,12 @@ use crate::source::{Source, Streams};
 use crate::state::State;
 
 pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
-    let settings = config::settings(args)?;
+    let mut settings = config::settings(args)?;
+    let server = config::http(args.http.http.as_deref(), &args.http.access)?;
+    let server = server.map(|(bound, shown)| {
+        settings.live = shown;
+        bound
+    });
     let state = args.state.state.as_deref();
     let state = state
         .map(|path| State::open(path, &config::meaning(args)))
@@ -34,7 +40,7 @@ pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
         io::stdout(),
         config::sink_options(&args.output, &args.windows, &settings.query),
     );
-    count(settings, sources, sink, state, voice)
+    count(settings, sources, sink, state, server, voice)
 }
 
 /// Runs a pipeline on the system's clock until its sources are over or a signal drains it.
@@ -43,6 +49,7 @@ pub(super) fn count(
     sources: Vec<Box<dyn Source>>,
     sink: Box<dyn Sink>,
     state: Option<State>,
+    server: Option<http::Bound>,
     voice: Voice,
 ) -> Result<(), Error> {
     let streams = Streams::of(&sources);
@@ -59,7 +66,7 @@ pub(super) fn count(
         ),
         text::bytes(settings.key_bytes()),
     );
-    let listening = where_listening(&sources);
+    let mut listening = where_listening(&sources);
     let tracks: Option<Vec<Arc<Track>>> = sources.iter().map(|source| source.track()).collect();
     let tracks = tracks.filter(|_| {
         !voice.quiet && voice.log_format == LogFormat::Text && io::stderr().is_terminal()
@@ -70,6 +77,13 @@ pub(super) fn count(
     if let Some(state) = state {
         pipeline = pipeline.with_state(state);
     }
+    let server = server.map(|bound| {
+        listening.push_str(&format!("dashboard at {}\n", bound.url()));
+        let (server, bell) = bound.serve(pipeline.live())?;
+        pipeline.on_batch(bell);
+        Ok(server)
+    });
+    let server = server.transpose()?;
     drain_on_signals(pipeline.stop())?;
     say(voice, &listening);
     let painter = tracks
@@ -78,6 +92,7 @@ pub(super) fn count(
     let painter = painter.map_err(|error| Error::System("start a thread", error))?;
     let (summary, result) = pipeline.run()?;
     drop(painter);
+    drop(server);
     let is_unread = result.as_ref().is_err_and(Error::is_closed_pipe);
     if !voice.quiet && !is_unread {
         print_summary(voice, &summary);

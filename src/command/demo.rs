@@ -23,6 +23,8 @@ const BY: &str = "status";
 const FAULTY: f64 = 0.001;
 
 pub(super) fn run(args: &DemoArgs, voice: Voice) -> Result<(), Error> {
+    let address = Some(&*args.http).filter(|address| *address != "none");
+    let site = config::http(address, &args.access)?;
     let spec = Spec {
         malformed: FAULTY,
         missing: FAULTY,
@@ -53,12 +55,16 @@ pub(super) fn run(args: &DemoArgs, voice: Voice) -> Result<(), Error> {
     let by = KeyPath::parse(BY).expect("a plain name is a path");
     let mut settings = config::with_machine(by.into(), &args.machine, &args.output);
     settings.every_nanos = config::nanos(args.every);
+    let site = site.map(|(bound, shown)| {
+        settings.live = shown;
+        bound
+    });
     settings.windows = config::windows(&args.windows, settings.every_nanos)?;
     let sink = args.output.output.sink(
         io::stdout(),
         config::sink_options(&args.output, &args.windows, &settings.query),
     );
-    let result = count::count(settings, vec![Box::new(source)], sink, None, voice);
+    let result = count::count(settings, vec![Box::new(source)], sink, None, site, voice);
 
     // The connection is closed by now: the server notices at its next record.
     stop.store(true, Ordering::Relaxed);

@@ -17,7 +17,6 @@ use crate::sink::{Hidden, Latency, Percentiles, Row};
 use crate::totals::{BatchCounts, Totals};
 use crate::window::{ClosedWindow, Trend};
 
-use super::snapshot::hide;
 use super::{
     About, Batch, Bell, Gauges, Growing, KEY_BYTES_MAX, KeyCount, KeyCounts, Live, LiveSettings,
     Saving, Shared, Snapshot, Window,
@@ -243,7 +242,7 @@ impl Known {
         let mut shown = Vec::with_capacity(rows.len());
         for row in &rows {
             if row.key.bytes.len() > KEY_BYTES_MAX {
-                hide(&mut hidden, row);
+                hidden.hide(row);
                 continue;
             }
             shown.push(KeyCount {

@@ -43,6 +43,8 @@ pub struct LiveSettings {
     pub keys_kept: usize,
     /// Batches that are kept, the last one included; and at most as many windows, of all lengths together.
     pub batches: usize,
+    /// Viewers that may be connected at once.
+    pub viewers: usize,
 }
 
 impl LiveSettings {
@@ -52,6 +54,7 @@ impl LiveSettings {
         keys: 1_000,
         keys_kept: 50,
         batches: 720,
+        viewers: 0,
     };
 
     /// An upper bound of the memory of what is kept, of the next snapshot and of one that a viewer still
@@ -61,9 +64,12 @@ impl LiveSettings {
         let count = size_of::<KeyCount>() as u64 + key;
         let kept = 2 * self.batches * (self.keys_kept * 2 + 8);
         let now = 3 * 4 * self.keys;
-        (kept + now) as u64 * count
+        (kept + now) as u64 * count + self.viewers as u64 * VIEWER_BYTES
     }
 }
+
+/// What a connected viewer takes at the most: its request's head, what is to be sent, its task.
+const VIEWER_BYTES: u64 = 64 * 1024;
 
 /// Counters and the allocator's own, for a key that is shared.
 const ARC_BYTES: u64 = 48;
@@ -79,6 +85,8 @@ pub struct About {
     pub every_nanos: u64,
     /// The windows, in the order of [`Snapshot::windows`].
     pub windows: Vec<WindowSpec>,
+    /// Whether windows name the keys that grow.
+    pub is_trending: bool,
     /// Whether windows are by the records' own time.
     pub is_by_event: bool,
     /// When the run was begun.

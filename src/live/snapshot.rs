@@ -117,21 +117,12 @@ impl KeyCounts {
         let (shown, rest) = self.shown.split_at(keys.min(self.shown.len()));
         let mut hidden = self.hidden;
         for key in rest {
-            hide(&mut hidden, &key.lend());
+            hidden.hide(&key.lend());
         }
         KeyCounts {
             shown: shown.to_vec(),
             hidden,
         }
-    }
-}
-
-/// Counts a row among those that are not shown.
-pub(super) fn hide(hidden: &mut Hidden, row: &Row<'_>) {
-    hidden.keys += 1;
-    hidden.count += row.count;
-    if let Some(sums) = row.sums {
-        *hidden.sum.get_or_insert_default() += sums.sum;
     }
 }
 

@@ -76,7 +76,8 @@ impl<W: Write> CsvSink<W> {
         }
     }
 
-    fn header(&mut self) -> io::Result<()> {
+    /// Writes the first line, unless it has been.
+    pub(crate) fn header(&mut self) -> io::Result<()> {
         if self.has_header {
             return Ok(());
         }

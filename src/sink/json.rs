@@ -182,6 +182,15 @@ impl<W: Write> JsonSink<W> {
     }
 }
 
+/// What stands behind the rows of a report with latencies and lags, up to the object's end.
+pub(crate) fn extras(latency: &Latency, lag: &[SourceOffsets]) -> String {
+    let mut out = Vec::new();
+    let mut sink = JsonSink::new(&mut out);
+    let written = sink.tail(Hidden::default(), Some(latency), lag);
+    written.expect("memory takes all that is written");
+    String::from_utf8_lossy(out.trim_ascii_end()).into_owned()
+}
+
 impl<W: Write> Sink for JsonSink<W> {
     fn batch(&mut self, report: &BatchReport<'_>) -> io::Result<()> {
         self.out.push_str("{\"type\":\"batch\",\"batch\":");

@@ -18,6 +18,7 @@ pub(crate) mod testing;
 pub use self::csv::CsvSink;
 pub use self::format::{OutputFormat, SinkOptions};
 pub use self::json::JsonSink;
+pub(crate) use self::json::extras;
 pub use self::none::NoneSink;
 pub use self::spark::SparkSink;
 pub use self::table::TableSink;
@@ -69,6 +70,17 @@ pub struct Hidden {
     pub count: u64,
     /// The sum of their sums, likewise, if the query has a sum.
     pub sum: Option<Decimal>,
+}
+
+impl Hidden {
+    /// One row more.
+    pub(crate) fn hide(&mut self, row: &Row<'_>) {
+        self.keys += 1;
+        self.count += row.count;
+        if let Some(sums) = row.sums {
+            *self.sum.get_or_insert_default() += sums.sum;
+        }
+    }
 }
 
 /// Sorted rows: largest count first (in [`TotalsReport`]: total), then by key.

@@ -45,6 +45,8 @@ pub use script::{Script, ScriptEvent};
 pub use socket::Address;
 pub use start::StartAt;
 #[cfg(feature = "tls")]
+pub(crate) use tls::http_server;
+#[cfg(feature = "tls")]
 pub use tls::{TlsClient, TlsFiles, TlsServer};
 
 use std::fmt;

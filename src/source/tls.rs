@@ -71,10 +71,10 @@ impl TlsClient {
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
             .with_root_certificates(roots);
-        let config = match identity(files)? {
+        let config = match identity(files, "--tls")? {
             Some((certificates, key)) => config
                 .with_client_auth_cert(certificates, key)
-                .map_err(|error| unusable_identity(files, &error))?,
+                .map_err(|error| unusable_identity(files, "--tls", &error))?,
             None => config.with_no_client_auth(),
         };
         Ok(TlsClient(Arc::new(config)))
@@ -87,7 +87,7 @@ impl TlsServer {
     /// # Errors
     /// If a file is missing (usage) or cannot be used.
     pub fn new(name: &str, files: &TlsFiles) -> Result<TlsServer, Error> {
-        let Some((certificates, key)) = identity(files)? else {
+        let Some((certificates, key)) = identity(files, "--tls")? else {
             return Err(Error::Usage(format!(
                 "source {name}: a certificate is needed; give --tls-cert FILE and --tls-key FILE"
             )));
@@ -106,12 +106,29 @@ impl TlsServer {
         };
         let mut config = config
             .with_single_cert(certificates, key)
-            .map_err(|error| unusable_identity(files, &error))?;
+            .map_err(|error| unusable_identity(files, "--tls", &error))?;
         // A producer that only writes would leave tickets unread, and its system then resets the
         // connection at its end, with lines that are still on their way.
         config.send_tls13_tickets = 0;
         Ok(TlsServer(Arc::new(config)))
     }
+}
+
+/// What a server of HTTP speaks TLS with, if a certificate is named (`--http-cert`, `--http-key`).
+///
+/// # Errors
+/// If a file is missing (usage) or cannot be used.
+pub(crate) fn http_server(files: &TlsFiles) -> Result<Option<Arc<ServerConfig>>, Error> {
+    let Some((certificates, key)) = identity(files, "--http")? else {
+        return Ok(None);
+    };
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .with_no_client_auth()
+        .with_single_cert(certificates, key);
+    let config = config.map_err(|error| unusable_identity(files, "--http", &error))?;
+    Ok(Some(Arc::new(config)))
 }
 
 /// A connection, of either side.
@@ -225,7 +242,9 @@ fn provider() -> Arc<CryptoProvider> {
 /// Our certificate and its key, if they are named.
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-fn identity(files: &TlsFiles) -> Result<Option<Identity>, Error> {
+/// `flags` is what the flags that name them begin with.
+fn identity(files: &TlsFiles, flags: &str) -> Result<Option<Identity>, Error> {
+    let (cert_flag, key_flag) = (&*format!("{flags}-cert"), &*format!("{flags}-key"));
     let lacks = |flag: &str, path: &Path, other: &str| {
         let path = path.display();
         Err(Error::Usage(format!(
@@ -234,13 +253,13 @@ fn identity(files: &TlsFiles) -> Result<Option<Identity>, Error> {
     };
     let (cert, key) = match (&files.cert, &files.key) {
         (Some(cert), Some(key)) => (cert, key),
-        (Some(cert), None) => return lacks("--tls-cert", cert, "--tls-key"),
-        (None, Some(key)) => return lacks("--tls-key", key, "--tls-cert"),
+        (Some(cert), None) => return lacks(cert_flag, cert, key_flag),
+        (None, Some(key)) => return lacks(key_flag, key, cert_flag),
         (None, None) => return Ok(None),
     };
-    let certificates = certificates("--tls-cert", cert)?;
+    let certificates = certificates(cert_flag, cert)?;
     let key = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| unreadable("--tls-key", key, "private key", &error))?;
+        .map_err(|error| unreadable(key_flag, key, "private key", &error))?;
     Ok(Some((certificates, key)))
 }
 
@@ -301,10 +320,10 @@ fn unusable(error: impl fmt::Display) -> Error {
 }
 
 /// Why a certificate and its key, which could be read, are of no use.
-fn unusable_identity(files: &TlsFiles, error: &rustls::Error) -> Error {
+fn unusable_identity(files: &TlsFiles, flags: &str, error: &rustls::Error) -> Error {
     match (error, &files.cert, &files.key) {
         (rustls::Error::InconsistentKeys(_), Some(cert), Some(key)) => Error::Usage(format!(
-            "--tls-key {}: not the key of the certificate in {}; give the one that it was made with",
+            "{flags}-key {}: not the key of the certificate in {}; give the one that it was made with",
             key.display(),
             cert.display()
         )),

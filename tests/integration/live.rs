@@ -99,6 +99,7 @@ fn what_is_kept_is_bounded_and_the_rest_summed() {
         keys: 3,
         keys_kept: 1,
         batches: 4,
+        viewers: 0,
     };
     let events = (100..120).map(|second| {
         let keys = [("a", 4), ("b", 3), (&long, 2), ("c", 1), ("d", 1)];

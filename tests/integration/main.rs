@@ -19,6 +19,7 @@ mod tls;
 mod windows;
 mod event_time;
 mod live;
+mod http;
 mod backpressure;
 mod signals;
 mod cli;
