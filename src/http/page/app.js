@@ -349,7 +349,7 @@ function table() {
   if (hidden?.keys && !needle) lines.push(others(hidden, sum));
   $("rows").replaceChildren(...lines);
   $("rows-note").textContent = !list.length
-    ? "Nothing has been counted here yet."
+    ? "Nothing was counted here."
     : needle && !found.length
       ? "No key here has that in it."
       : needle
