@@ -179,7 +179,7 @@ Examples:
 const DEMO_EXAMPLES: &str = "\
 Examples:
   tallyline demo                    open the dashboard that it names in a browser
-  tallyline demo --every 1s --window 10s/2s --trending 3
+  tallyline demo --window 10s/2s --trending 3
   tallyline demo --rate 0 --duration 10s --stats     as fast as it goes";
 
 const CONFIG_EXAMPLES: &str = "\
@@ -318,7 +318,7 @@ pub struct ConfigArgs {
 #[derive(Args, Clone, Debug)]
 pub struct DemoArgs {
     /// How long the stream lasts.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub duration: Duration,
 
     /// Records per second; 0: as many as the machine can.
@@ -326,7 +326,7 @@ pub struct DemoArgs {
     pub rate: u64,
 
     /// The batch interval.
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     pub every: Duration,
 
     /// Windows over several batches.

@@ -5,7 +5,7 @@ import { chromium } from "playwright-core";
 import { Program } from "./program.js";
 
 const [folder = "../../docs"] = process.argv.slice(2);
-const program = await Program.start("demo", "--every", "1s", "--window", "10s/1s", "--trending", "5", "--duration", "90s", "-q");
+const program = await Program.start("demo", "--every", "1s", "--window", "10s/1s", "--trending", "5", "--duration", "90s");
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
 await new Promise((resolve) => setTimeout(resolve, 62_000));
 for (const [name, options] of [

@@ -2,7 +2,7 @@
 // in; what it is given to draw never changes afterwards.
 
 const PAD = { left: 52, right: 8, top: 8, bottom: 24 };
-const TICKS = 4;
+const TICKS = 5;
 /** Steps of the time axis, in seconds. */
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400];
 
@@ -10,10 +10,10 @@ const compact = new Intl.NumberFormat(undefined, { notation: "compact", maximumF
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const minutes = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
-/** A round number from `least` up: 1, 2 or 5 times a power of ten. */
+/** A round whole number from `least` up: 1, 2, 2.5 or 5 times a power of ten. */
 function round(least) {
   const power = 10 ** Math.floor(Math.log10(least));
-  return [1, 2, 5, 10].map((n) => n * power).find((n) => n >= least);
+  return [1, 2, 2.5, 5, 10].map((n) => n * power).find((n) => n >= least && Number.isInteger(n));
 }
 
 export class Chart {
