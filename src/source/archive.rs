@@ -1,36 +1,23 @@
 //! gzip and zstd: told by their first bytes, whatever the file is called, and decompressed by a thread of
-//! their own.
-//!
-//! The thread reads the archive, decompresses into one of a few buffers and hands it to the reader, which
-//! copies it into its chunk and hands it back: two bounded queues, no lock. With no buffer to fill the
-//! thread sleeps, so a slow pipeline slows it, and whoever writes into the pipe that it reads. From a pipe
-//! it hands on what it has before it waits for more, so a compressed trickle is counted without delay.
+//! their own ([`pump`](super::pump)). From a pipe it hands on what it has before it waits for more, so a
+//! compressed trickle is counted without delay.
 //!
 //! Several members (gzip) or frames (zstd) behind one another are one stream, as for `zcat` and `zstdcat`.
 //! An archive that is cut short or damaged ends with an error; what came out of it before is counted.
 //!
-//! Memory: [`BUFFERS`] buffers of [`BUFFER_BYTES`], and the window that the archive asks for: 32 KiB for gzip,
+//! Memory: the pump's buffers, and the window that the archive asks for: 32 KiB for gzip,
 //! mostly 8 MiB and never more than 128 MiB for zstd.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_queue::ArrayQueue;
 use flate2::bufread::MultiGzDecoder;
 use mio::Waker;
 
 use crate::source::file::{has_something, retry, wait_for_something};
-use crate::thread::{ThreadSleeper, spawn};
-
-/// Buffers between the thread and the reader: one is filled, one read, the others take up what either
-/// is ahead.
-const BUFFERS: usize = 4;
-
-/// The size of a buffer: the thread's and the reader's stay in the second-level cache.
-const BUFFER_BYTES: usize = 256 * 1024;
+use crate::source::pump::{self, Fill, Pump};
 
 /// How much of the archive is read at a time.
 const INPUT_BYTES: usize = 128 * 1024;
@@ -40,8 +27,7 @@ const INPUT_BYTES: usize = 128 * 1024;
 const WINDOW_LOG_MAX: u32 = 27;
 
 /// The most memory that decompressing takes: see the module's documentation.
-pub(super) const MEMORY_BYTES_MAX: usize =
-    BUFFERS * BUFFER_BYTES + INPUT_BYTES + (1 << WINDOW_LOG_MAX);
+pub(super) const MEMORY_BYTES_MAX: usize = pump::MEMORY_BYTES + INPUT_BYTES + (1 << WINDOW_LOG_MAX);
 
 /// How many bytes [`sniff`] wants to see.
 pub(super) const HEAD_BYTES: usize = 4;
@@ -93,110 +79,21 @@ pub(super) fn is_archive(file: &File) -> io::Result<bool> {
     Ok(matches!(sniff(&head[..count]), Sniffed::Archive(_)))
 }
 
-/// What a decompressing thread hands to the reader.
-#[derive(Debug)]
-enum Piece {
-    /// The first so many bytes of the buffer, at least one.
-    Bytes(Box<[u8]>, usize),
-    /// There is no more.
-    End(io::Result<()>),
-}
-
-/// What the thread and the reader share.
-#[derive(Debug)]
-struct Shared {
-    /// To the reader; never full, as it holds every buffer and the end.
-    full: ArrayQueue<Piece>,
-    /// Back to the thread; never full, as it holds every buffer.
-    empty: ArrayQueue<Box<[u8]>>,
-    /// The thread's.
-    sleeper: ThreadSleeper,
-    /// Nobody wants to read on.
-    is_abandoned: AtomicBool,
-}
-
-/// The reader's end of a decompressing thread. The thread ends when this is dropped.
-#[derive(Debug)]
-pub(super) struct Decoder {
-    shared: Arc<Shared>,
-    /// A buffer that is being read, and its bytes that were not read yet: `from < to`.
-    open: Option<(Box<[u8]>, usize, usize)>,
-}
-
-/// What [`Decoder::read`] found.
-#[derive(Debug)]
-pub(super) enum Decoded {
-    Bytes(usize),
-    /// Nothing at the moment; the waker tells when to ask again.
-    Nothing,
-    End(io::Result<()>),
-}
-
-impl Decoder {
-    /// Decompresses the stream of `head`, which has been read already, and what is left in `file`.
-    ///
-    /// # Errors
-    /// If the system refuses a thread, or the decompressor its memory.
-    pub(super) fn start(
-        format: Format,
-        head: &[u8],
-        file: Arc<File>,
-        may_wait: bool,
-        waker: Arc<Waker>,
-    ) -> io::Result<Decoder> {
-        let shared = Arc::new(Shared {
-            full: ArrayQueue::new(BUFFERS + 1),
-            empty: ArrayQueue::new(BUFFERS),
-            sleeper: ThreadSleeper::default(),
-            is_abandoned: AtomicBool::new(false),
-        });
-        for _ in 0..BUFFERS {
-            let fits = shared.empty.push(vec![0; BUFFER_BYTES].into());
-            assert!(fits.is_ok(), "the queue of empty buffers holds them all");
-        }
-        let head = io::Cursor::new(head.to_vec());
-        let input = BufReader::with_capacity(INPUT_BYTES, Input { head, file });
-        let archive = Archive::new(format, input)?;
-        let decoding = Decoding {
-            archive,
-            may_wait,
-            shared: Arc::clone(&shared),
-            waker,
-        };
-        spawn("decoder".to_owned(), None, move || decoding.run())?;
-        Ok(Decoder { shared, open: None })
-    }
-
-    /// Takes decompressed bytes into `space`, which is not empty; never waits.
-    pub(super) fn read(&mut self, space: &mut [u8]) -> Decoded {
-        if self.open.is_none() {
-            match self.shared.full.pop() {
-                None => return Decoded::Nothing,
-                Some(Piece::End(result)) => return Decoded::End(result),
-                Some(Piece::Bytes(buffer, count)) => self.open = Some((buffer, 0, count)),
-            }
-        }
-        let (buffer, from, to) = self.open.as_mut().expect("there is a buffer now");
-        let count = space.len().min(*to - *from);
-        space[..count].copy_from_slice(&buffer[*from..*from + count]);
-        *from += count;
-        if from == to
-            && let Some((buffer, ..)) = self.open.take()
-        {
-            let fits = self.shared.empty.push(buffer);
-            assert!(fits.is_ok(), "the queue of empty buffers holds them all");
-            self.shared.sleeper.wake();
-        }
-        Decoded::Bytes(count)
-    }
-}
-
-impl Drop for Decoder {
-    fn drop(&mut self) {
-        // Relaxed: nothing but the flag is told, and the sleeper's fence orders it before the wake-up.
-        self.shared.is_abandoned.store(true, Ordering::Relaxed);
-        self.shared.sleeper.wake();
-    }
+/// Has a thread decompress the stream of `head`, which has been read already, and what is left in `file`.
+///
+/// # Errors
+/// If the system refuses a thread, or the decompressor its memory.
+pub(super) fn decompress(
+    format: Format,
+    head: &[u8],
+    file: Arc<File>,
+    may_wait: bool,
+    waker: Arc<Waker>,
+) -> io::Result<Pump> {
+    let head = io::Cursor::new(head.to_vec());
+    let input = BufReader::with_capacity(INPUT_BYTES, Input { head, file });
+    let archive = Archive::new(format, input)?;
+    Pump::start("decoder", Decoding { archive, may_wait }, waker)
 }
 
 /// The contents of a regular file, decompressed if need be: for who reads it alone and may wait.
@@ -275,40 +172,13 @@ impl Archive {
     }
 }
 
-/// The decompressing thread.
+/// What the thread does.
 struct Decoding {
     archive: Archive,
     may_wait: bool,
-    shared: Arc<Shared>,
-    waker: Arc<Waker>,
 }
 
-impl Decoding {
-    fn run(mut self) {
-        self.shared.sleeper.adopt();
-        while let Some(mut buffer) = self.next_buffer() {
-            let (count, end) = self.fill(&mut buffer);
-            if count > 0 {
-                self.send(Piece::Bytes(buffer, count));
-            }
-            if let Some(result) = end {
-                return self.send(Piece::End(result));
-            }
-        }
-    }
-
-    /// The next empty buffer, waited for; `None` when nobody wants to read on.
-    fn next_buffer(&self) -> Option<Box<[u8]>> {
-        self.shared.sleeper.wait(|| {
-            // Relaxed: see `Decoder::drop`.
-            if self.shared.is_abandoned.load(Ordering::Relaxed) {
-                return Some(None);
-            }
-            self.shared.empty.pop().map(Some)
-        })
-    }
-
-    /// Fills a buffer as far as there is something without waiting; then how the archive ended, if it did.
+impl Fill for Decoding {
     fn fill(&mut self, buffer: &mut [u8]) -> (usize, Option<io::Result<()>>) {
         let mut count = 0;
         while count < buffer.len() {
@@ -326,13 +196,6 @@ impl Decoding {
             }
         }
         (count, None)
-    }
-
-    fn send(&self, piece: Piece) {
-        let fits = self.shared.full.push(piece);
-        assert!(fits.is_ok(), "the queue of full buffers holds them all");
-        // The only failure is a full eventfd counter: then a wake-up is pending anyway.
-        drop(self.waker.wake());
     }
 }
 

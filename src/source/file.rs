@@ -24,8 +24,9 @@ use rustix::io::Errno;
 use crate::clock::Timestamp;
 use crate::error::{Error, reason};
 use crate::extent::Extent;
-use crate::source::archive::{self, Decoded, Decoder, Format, HEAD_BYTES, Sniffed, sniff};
+use crate::source::archive::{self, Format, HEAD_BYTES, Sniffed, sniff};
 use crate::source::kept::{FileOffset, FileStage};
+use crate::source::pump::{Pump, Pumped};
 use crate::source::{Read, Readiness, Source};
 
 /// What a pipe is asked to hold, so that fewer system calls move more bytes.
@@ -94,7 +95,7 @@ enum Way {
     /// Parsers read them.
     Extents(Extents),
     /// Another thread decompresses them.
-    Archive(Decoder),
+    Archive(Pump),
     /// No more.
     Over,
 }
@@ -289,7 +290,7 @@ impl FileSource {
         }
         let head = std::mem::take(&mut self.head);
         let (file, waker) = (Arc::clone(&self.file), Arc::clone(readiness.waker));
-        Decoder::start(format, &head, file, self.may_wait, waker).map(Way::Archive)
+        archive::decompress(format, &head, file, self.may_wait, waker).map(Way::Archive)
     }
 
     /// The bytes are what they seem; those that were counted before are passed over.
@@ -405,7 +406,7 @@ impl Source for FileSource {
                     return Read::Extent(extent);
                 }
                 Way::Archive(decoder) => match decoder.read(space) {
-                    Decoded::Bytes(count) => {
+                    Pumped::Bytes(count) => {
                         let skipped = self.progress.skip.min(count as u64);
                         self.progress.skip -= skipped;
                         let rest = skipped as usize..count;
@@ -416,9 +417,9 @@ impl Source for FileSource {
                             return Read::Bytes(count);
                         }
                     }
-                    Decoded::Nothing => return Read::Nothing,
-                    Decoded::End(Ok(())) => return self.stream_end(),
-                    Decoded::End(Err(error)) => {
+                    Pumped::Nothing => return Read::Nothing,
+                    Pumped::End(Ok(())) => return self.stream_end(),
+                    Pumped::End(Err(error)) => {
                         let name = match self.name.as_str() {
                             "-" => "standard input",
                             name => name,

@@ -22,6 +22,7 @@ pub mod kinesis;
 mod listen;
 mod offsets;
 mod paths;
+mod pump;
 mod script;
 mod socket;
 mod start;
