@@ -10,6 +10,7 @@ use crate::tolerance::Tolerance;
 
 /// Why a run ended other than well.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// A flag or setting cannot be used; nothing was read. Exit status 2.
     Usage(String),

@@ -261,6 +261,11 @@ impl Key {
             bytes: &self.bytes,
         }
     }
+
+    /// Its text: see [`KeyRef::text`].
+    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+        self.as_ref().text()
+    }
 }
 
 impl Ord for Key {

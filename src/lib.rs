@@ -28,31 +28,30 @@
 //! - No line is lost in silence, and none stops the stream.
 //! - Nothing but [`clock`] reads the time.
 //!
-//! # Example
+//! # For programs that count
 //!
-//! A scripted stream on virtual time, counted into JSON lines:
+//! [`counting`] is what to build on: a builder, and the results as an iterator. It and the types that it hands over
+//! ([`key`], [`ledger`], [`decimal`], [`summary`], [`error`], [`clock::Timestamp`]) follow semantic versioning. The stages
+//! are public so that benches, fuzz targets and tools run the very code that the program does, each by itself; they change
+//! with any version.
 //!
 //! ```
-//! use std::sync::Arc;
-//! use tallyline::clock::{Timestamp, VirtualClock};
-//! use tallyline::pipeline::{Pipeline, Settings};
-//! use tallyline::record::KeyPath;
-//! use tallyline::sink::{OutputFormat, SinkOptions};
-//! use tallyline::source::{Script, ScriptEvent};
+//! use tallyline::counting::{Counting, Report};
 //!
-//! let lines = b"{\"status\":\"PLACED\"}\n{\"status\":\"PLACED\"}\nnot JSON\n".to_vec();
-//! let start = Timestamp::from_millis(1_000);
-//! let script = Script::new([(start, ScriptEvent::Bytes(lines))]);
-//! let sink = OutputFormat::None.sink(std::io::sink(), SinkOptions::default());
-//! let settings = Settings::new(KeyPath::parse("status").unwrap());
-//! let clock = Arc::new(VirtualClock::new(start));
-//! let pipeline = Pipeline::new(settings, vec![Box::new(script)], vec![sink], clock)?;
-//! let (summary, result) = pipeline.run()?;
-//! assert!(result.is_ok());
-//! assert_eq!((summary.ledger.counted, summary.ledger.malformed), (2, 1));
+//! let lines = "{\"status\":\"PLACED\"}\n{\"status\":\"PLACED\"}\nnot JSON\n";
+//! let mut run = Counting::by("status").read("lines", lines.as_bytes()).start()?;
+//! let totals = run.find_map(|report| match report {
+//!     Report::Totals(totals) => Some(totals),
+//!     _ => None,
+//! });
+//! let totals = totals.expect("a run ends with its totals");
+//! assert_eq!((totals.ledger.counted, totals.ledger.malformed), (2, 1));
+//! run.finish()?;
 //! # Ok::<(), tallyline::error::Error>(())
 //! ```
 
+// For programs that count: what to build on.
+pub mod counting;
 // The program: flags as typed, or set elsewhere; flags resolved, what each command does.
 pub mod cli;
 pub mod settings;

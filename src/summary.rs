@@ -15,6 +15,7 @@ use crate::source::SourceOffsets;
 
 /// The figures of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Summary {
     /// Where all lines went.
     pub ledger: Ledger,

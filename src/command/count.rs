@@ -17,12 +17,25 @@ use crate::source::{Source, Streams};
 use crate::state::State;
 
 pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
-    let mut settings = config::settings(args)?;
     let server = config::http(args.http.http.as_deref(), &args.http.access)?;
+    let (mut settings, sources, state) = open(args)?;
     let server = server.map(|(bound, shown)| {
         settings.live = shown;
         bound
     });
+    let sink = args.output.output.sink(
+        io::stdout(),
+        config::sink_options(&args.output, &args.windows, &settings.query),
+    );
+    count(settings, sources, sink, state, server, voice)
+}
+
+/// What a pipeline is built from.
+pub(crate) type Opened = (Settings, Vec<Box<dyn Source>>, Option<State>);
+
+/// Resolves the flags and opens what they name.
+pub(crate) fn open(args: &CountArgs) -> Result<Opened, Error> {
+    let settings = config::settings(args)?;
     let state = args.state.state.as_deref();
     let state = state
         .map(|path| State::open(path, &config::meaning(args)))
@@ -36,11 +49,7 @@ pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
             config::check_reject_file(reject, source, &args.stream)?;
         }
     }
-    let sink = args.output.output.sink(
-        io::stdout(),
-        config::sink_options(&args.output, &args.windows, &settings.query),
-    );
-    count(settings, sources, sink, state, server, voice)
+    Ok((settings, sources, state))
 }
 
 /// Runs a pipeline on the system's clock until its sources are over or a signal drains it.

@@ -3,7 +3,7 @@
 //! The binary only parses arguments and turns the result into an exit status.
 
 mod config;
-mod count;
+pub(crate) mod count;
 mod demo;
 mod manual;
 mod state;

@@ -63,6 +63,7 @@ impl<'a> RowSums<'a> {
 
 /// What a limit on the rows leaves out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Hidden {
     /// Keys left out.
     pub keys: u64,

@@ -4,6 +4,7 @@
 //! has nothing says so, and mio's poll (or [`Source::wake_at`]) tells when to ask again. What a
 //! source can replay after a crash stands at the head of its own file.
 
+mod any_read;
 mod archive;
 mod client;
 mod file;
@@ -30,6 +31,7 @@ mod start;
 mod tls;
 mod watch;
 
+pub use any_read::AnyRead;
 pub(crate) use archive::stream;
 pub use client::{Client, ClientOptions, OnClose};
 pub use file::FileSource;

@@ -27,6 +27,29 @@ impl ScriptEvent {
 }
 
 /// Events, each at its time. Ends after the last with a stream end in good order.
+///
+/// On virtual time the same script gives the same output each time:
+///
+/// ```
+/// use std::sync::Arc;
+/// use tallyline::clock::{Timestamp, VirtualClock};
+/// use tallyline::pipeline::{Pipeline, Settings};
+/// use tallyline::record::KeyPath;
+/// use tallyline::sink::{OutputFormat, SinkOptions};
+/// use tallyline::source::{Script, ScriptEvent};
+///
+/// let lines = b"{\"status\":\"PLACED\"}\n{\"status\":\"PLACED\"}\nnot JSON\n".to_vec();
+/// let start = Timestamp::from_millis(1_000);
+/// let script = Script::new([(start, ScriptEvent::Bytes(lines))]);
+/// let sink = OutputFormat::None.sink(std::io::sink(), SinkOptions::default());
+/// let settings = Settings::new(KeyPath::parse("status").unwrap());
+/// let clock = Arc::new(VirtualClock::new(start));
+/// let pipeline = Pipeline::new(settings, vec![Box::new(script)], vec![sink], clock)?;
+/// let (summary, result) = pipeline.run()?;
+/// assert!(result.is_ok());
+/// assert_eq!((summary.ledger.counted, summary.ledger.malformed), (2, 1));
+/// # Ok::<(), tallyline::error::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     events: VecDeque<(Timestamp, ScriptEvent)>,

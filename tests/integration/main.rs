@@ -10,6 +10,7 @@ mod files;
 mod follow;
 mod goldens;
 mod house;
+mod library;
 mod sources;
 mod wrong_sources;
 mod sockets;
