@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::cli::{CountArgs, Voice};
 use crate::clock::SystemClock;
+use crate::command::service::Reports;
 use crate::command::{drain_on_signals, print_summary, say, where_listening};
 use crate::config::{self, Whole};
 use crate::error::Error;
@@ -80,6 +81,9 @@ pub(super) fn count(
     let tracks = tracks.filter(|_| {
         !voice.quiet && voice.log_format == LogFormat::Text && io::stderr().is_terminal()
     });
+    // Of recorded input, by the records' own time, batches end by their bytes.
+    let is_recorded = matches!(&*sources, [source] if source.is_recorded());
+    let is_timed = settings.query.time().is_none() || !is_recorded;
     let clock = Arc::new(SystemClock);
     let sink = Box::new(Aside(sink));
     let mut pipeline = Pipeline::new(settings, sources, vec![sink], clock.clone())?;
@@ -95,6 +99,7 @@ pub(super) fn count(
     let server = server.transpose()?;
     drain_on_signals(pipeline.stop())?;
     say(voice, &listening);
+    let reports = Reports::start(&mut pipeline, is_timed)?;
     let painter = tracks
         .map(|tracks| Painter::start(tracks, clock))
         .transpose();
@@ -102,6 +107,7 @@ pub(super) fn count(
     let (summary, result) = pipeline.run()?;
     drop(painter);
     drop(server);
+    drop(reports);
     let is_unread = result.as_ref().is_err_and(Error::is_closed_pipe);
     if !voice.quiet && !is_unread {
         print_summary(voice, &summary);

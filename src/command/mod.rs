@@ -6,6 +6,7 @@ mod config;
 pub(crate) mod count;
 mod demo;
 mod manual;
+mod service;
 mod state;
 mod tap;
 mod verify;
@@ -54,6 +55,7 @@ fn drain_on_signals(stop: Stop) -> Result<(), Error> {
             is_draining = true;
             tracing::info!("draining: counting what was received; once more to quit at once");
             stop.stop();
+            service::stopping();
         }
     };
     thread::Builder::new()

@@ -23,6 +23,8 @@ mod live;
 mod http;
 mod backpressure;
 mod signals;
+#[cfg(target_os = "linux")]
+mod service;
 mod cli;
 mod manual;
 mod messages;
