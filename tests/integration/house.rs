@@ -1,5 +1,7 @@
-//! The house itself: the licences of what is built into the program.
+//! The house itself: the licences of what is built into the program, and what is packed.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -72,4 +74,33 @@ fn expressions_are_read_as_they_are_meant() {
     ] {
         assert!(!is_free(other), "{other}");
     }
+}
+
+#[test]
+fn an_image_is_built_from_all_that_cargo_reads() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    let ignored = fs::read_to_string(root.join("packaging/Dockerfile.dockerignore")).unwrap();
+    for name in ignored.lines().filter_map(|line| line.strip_prefix('!')) {
+        let copied = Command::new("cp")
+            .arg("-r")
+            .args([root.join(name), folder.path().to_path_buf()])
+            .status()
+            .unwrap();
+        assert!(copied.success(), "{name}");
+    }
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--offline",
+            "--locked",
+            "--no-deps",
+        ])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
 }
