@@ -7,8 +7,9 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Licences that every dependency must offer at least one of.
-const LICENCES: [&str; 8] = [
+const LICENCES: [&str; 9] = [
     "MIT",
+    "MIT-0",
     "Apache-2.0",
     "BSD-2-Clause",
     "BSD-3-Clause",
