@@ -91,7 +91,8 @@ impl Counting {
 
     /// Sets what the flag of this name sets: `set("where", "channel=web")`, `set("window", "1h/5m")`,
     /// `set("state", "orders.db")`. Those that can be given several times can be set several times.
-    /// `tallyline count --help` and `docs/settings.md` tell of all; those that are about printing change nothing.
+    /// `tallyline count --help` and `docs/settings.md` tell of all; those that are about printing and looking on
+    /// (`output`, `http`) change nothing.
     pub fn set(mut self, name: &str, value: &str) -> Counting {
         self.flags.push(format!("--{name}={value}"));
         self

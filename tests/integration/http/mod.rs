@@ -6,6 +6,7 @@ mod answers;
 mod client;
 mod events;
 mod floods;
+mod rules;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
