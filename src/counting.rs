@@ -132,10 +132,7 @@ impl Counting {
         let (sender, reports) = sync_channel(1);
         let (built, stop) = sync_channel(1);
         let thread = spawn("tallyline".to_owned(), None, move || {
-            let pipeline = match pipeline(&args, readers, sender) {
-                Ok(pipeline) => pipeline,
-                Err(error) => return Err(error),
-            };
+            let pipeline = pipeline(&args, readers, sender)?;
             // Nobody waits for it only if the caller's thread is gone, and then nobody takes results either.
             drop(built.send(pipeline.stop()));
             let (summary, result) = pipeline.run()?;
