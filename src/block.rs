@@ -248,6 +248,21 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_one_hash_are_compared_whole() {
+        for len in 1..40 {
+            let mut block = Block::default();
+            let alike = "a".repeat(len);
+            add(&mut block, 7, KeyRef::string(&alike));
+            for at in 0..len {
+                let mut other = alike.clone();
+                other.replace_range(at..=at, "b");
+                add(&mut block, 7, KeyRef::string(&other));
+            }
+            assert_eq!(block.pairs().len(), 1 + len);
+        }
+    }
+
+    #[test]
     fn pushed_pairs_stay_apart() {
         let mut block = Block::default();
         let key = KeyRef::string("a");

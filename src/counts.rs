@@ -404,6 +404,24 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_one_hash_are_compared_whole() {
+        for len in [1, 7, 16, 17, 39] {
+            let mut shard = Counts::new(Arc::new(KeyBudget::new(100)));
+            let mut keys = vec!["a".repeat(len); len + 1];
+            for (at, key) in keys[..len].iter_mut().enumerate() {
+                key.replace_range(at..=at, "b");
+            }
+            let refs: Vec<KeyRef<'_>> = keys.iter().map(|key| KeyRef::string(key)).collect();
+            // Within a batch, and against keys of the batch before, whose segment is closed.
+            for _ in 0..2 {
+                refs.iter().for_each(|&key| shard.count(&block(&[key])));
+                let closed = shard.close(Zeros::default());
+                assert_eq!(closed.counts, vec![1; len + 1]);
+            }
+        }
+    }
+
+    #[test]
     fn long_keys_open_new_segments() {
         let mut shard = Counts::new(Arc::new(KeyBudget::new(100)));
         let keys: Vec<String> = (0..9)
