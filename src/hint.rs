@@ -213,7 +213,7 @@ mod tests {
         );
         assert_eq!(
             told("/stauts", RECORD),
-            format!("--by /stauts: {nothing}; did you mean status? {has}")
+            format!("--by stauts: {nothing}; did you mean status? {has}")
         );
         assert!(told("a", "[1]").ends_with("which are no objects or have nothing to count by"));
     }
