@@ -1,4 +1,5 @@
-//! The house itself: the licences of what is built into the program, and what is packed.
+//! The house itself: the licences of what is built into the program, what is packed, and that documents name what
+//! there is.
 
 use std::fs;
 use std::path::Path;
@@ -55,6 +56,39 @@ fn every_dependency_is_under_a_free_licence() {
     for package in packages {
         let licence = package["license"].as_str().unwrap_or("none");
         assert!(is_free(licence), "{} is under {licence}", package["name"]);
+    }
+}
+
+/// The text of all Rust files below a folder.
+fn code(folder: &Path, text: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            code(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_test_that_a_guarantee_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut tests = String::new();
+    for folder in ["src", "tests"] {
+        code(&root.join(folder), &mut tests);
+    }
+    let page = fs::read_to_string(root.join("docs/guarantees.md")).unwrap();
+    // What stands between backquotes and has the shape of a test's name.
+    let named = page.split('`').skip(1).step_by(2);
+    let names = named.filter_map(|name| match name.split_once("::") {
+        Some((_, name)) => Some(name),
+        None => Some(name).filter(|name| name.matches('_').count() > 3),
+    });
+    let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+    assert!(names.len() > 30, "only {} names", names.len());
+    for name in names {
+        assert!(tests.contains(&format!("fn {name}(")), "no test {name}");
     }
 }
 
