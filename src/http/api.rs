@@ -26,6 +26,9 @@ const CSV: &str = "text/csv; charset=utf-8";
 /// What describes all this.
 const DESCRIPTION: &str = include_str!("page/openapi.json");
 
+/// The largest number that every reader of JSON takes for what it is: 2^53 - 1.
+const NUMBER_MAX: u64 = (1 << 53) - 1;
+
 /// Rows, batches or windows of a page.
 const LIMIT_MAX: usize = 1_000;
 
@@ -189,7 +192,7 @@ impl<'s> Batches<'s> {
     ) -> Result<Batches<'s>, Wrong> {
         let mut asked = Parameters::of(query);
         let limit = asked.number("limit", 1, LIMIT_MAX)?.unwrap_or(100);
-        let before = asked.number("before", 0, u64::MAX)?.unwrap_or(u64::MAX);
+        let before = asked.number("before", 0, NUMBER_MAX)?.unwrap_or(u64::MAX);
         let kept = live.about().shown.keys_kept;
         let keys = match path {
             "batches" => asked.number("keys", 0, kept)?.unwrap_or(kept),
@@ -255,9 +258,9 @@ async fn windows(
     let mut asked = Parameters::of(query.as_deref());
     let about = site.live.about();
     let limit = asked.number("limit", 1, LIMIT_MAX)?.unwrap_or(100);
-    let before = asked.number("before_ms", 0, i64::MAX)?;
-    let length = asked.number("length_ms", 1, u64::MAX)?;
-    let slide = asked.number("slide_ms", 1, u64::MAX)?;
+    let before = asked.number("before_ms", 0, NUMBER_MAX as i64)?;
+    let length = asked.number("length_ms", 1, NUMBER_MAX)?;
+    let slide = asked.number("slide_ms", 1, NUMBER_MAX)?;
     let kept = about.shown.keys_kept;
     let keys = asked.number("keys", 0, kept)?.unwrap_or(kept);
     asked.end()?;

@@ -139,6 +139,11 @@ fn a_question_that_makes_no_sense_is_told_why() {
         ),
         ("/api/v1/batches?before=-1", 400, "before: "),
         (
+            "/api/v1/ledger?before=9007199254740992",
+            400,
+            "before: give one number from 0 to 9007199254740991",
+        ),
+        (
             "/api/v1/windows?length_ms=5",
             404,
             "there is no such window in this run",
