@@ -183,7 +183,9 @@ impl Totals {
         let sums = |number: usize| self.has_sums.then(|| &*batch.sums[number]);
         let other_sum = self.has_sums.then_some(&batch.other_sum);
         let figures = self.figures(&batch.shards, sums, (batch.other, other_sum));
-        if top.is_some() || !figures.are_totals() {
+        // Of a batch without records under `_other` the figures do not tell that batches before had some.
+        let has_all_others = batch.other == self.overflow + self.other;
+        if top.is_some() || !has_all_others || !figures.are_totals() {
             return figures.rows(top);
         }
         let mut order = self.order.borrow_mut();

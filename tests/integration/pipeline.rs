@@ -412,6 +412,14 @@ fn a_record_split_at_every_byte_is_one_record() {
 }
 
 #[test]
+fn totals_keep_other_records_of_batches_before_one_with_all_keys() {
+    let other = "{\"status\":\"_other\"}\n";
+    let events = vec![text(0, other), text(6_000, "{\"status\":\"a\"}\n")];
+    let run = run_script(settings(), START, events);
+    assert_eq!(run.counts, [(key("_other"), 1), (key("a"), 1)].into());
+}
+
+#[test]
 fn a_stream_without_a_line_still_has_its_batches() {
     let end = START.plus_nanos(12_000 * MILLI);
     let run = run_script(
