@@ -627,6 +627,11 @@ pub struct OutputArgs {
     #[arg(long, value_name = "N", value_parser = top)]
     pub top: Option<Top>,
 
+    /// Where the counts are shown: live, on the whole screen, or plain, one block after another. [auto:
+    /// live if standard output is a terminal and the format is table]
+    #[arg(long, value_name = "WHERE", default_value = "auto")]
+    pub ui: Ui,
+
     /// Show latency percentiles: from receiving a record to counting it, and from a batch's
     /// boundary to its being printed.
     #[arg(long)]
@@ -690,6 +695,17 @@ pub struct Voice {
         display_order = 902
     )]
     pub log_format: LogFormat,
+}
+
+/// Where the counts are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Ui {
+    /// Live, if it can be.
+    Auto,
+    /// On the whole screen, while they change.
+    Live,
+    /// One block after another.
+    Plain,
 }
 
 /// When to use colour.

@@ -8,18 +8,19 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::cli::{
-    AccessArgs, Color, CountArgs, Emit, EventArgs, MachineArgs, OutputArgs, StreamArgs, Top,
-    WindowArgs,
+    AccessArgs, Color, CountArgs, Emit, EventArgs, MachineArgs, OutputArgs, StreamArgs, Top, Ui,
+    Voice, WindowArgs,
 };
 use crate::error::Error;
 use crate::event::EventSettings;
 use crate::http;
 use crate::live::LiveSettings;
+use crate::log::LogFormat;
 use crate::pipeline::{Settings, default_shards};
 use crate::record::{KeyPath, Query};
 use crate::reject::RejectOptions;
-use crate::sink::SinkOptions;
 use crate::sink::text::grouped;
+use crate::sink::{OutputFormat, SinkOptions};
 use crate::source::{
     Address, Client, ClientOptions, FileSource, Files, Folder, Follow, KnownFiles, Listener,
     OnReplaced, Source, files_named, is_followable, takes_in,
@@ -258,15 +259,65 @@ fn top(output: &OutputArgs) -> Option<usize> {
     }
 }
 
+/// Whether the counts are shown live, for sources with these names.
+///
+/// # Errors
+/// If that is asked for and cannot be.
+pub(crate) fn is_live(
+    output: &OutputArgs,
+    voice: Voice,
+    sources: &[String],
+) -> Result<bool, Error> {
+    let hindrance = hindrance_to_view(output, sources);
+    match (output.ui, hindrance) {
+        (Ui::Plain, _) => Ok(false),
+        (Ui::Auto, hindrance) => {
+            Ok(hindrance.is_none() && voice.log_format == LogFormat::Text && is_in_foreground())
+        }
+        (Ui::Live, None) => Ok(true),
+        (Ui::Live, Some(remedy)) => Err(Error::Setting {
+            name: "ui",
+            value: "live".to_owned(),
+            remedy: remedy.to_owned(),
+        }),
+    }
+}
+
+/// What stands against a live view, and what to do about it.
+fn hindrance_to_view(output: &OutputArgs, sources: &[String]) -> Option<&'static str> {
+    let stdin = std::io::stdin();
+    if !std::io::stdout().is_terminal() {
+        return Some("standard output is no terminal; leave it out");
+    }
+    if is_dumb() {
+        return Some("TERM says that the terminal cannot do it; set TERM, or leave it out");
+    }
+    if output.output != OutputFormat::Table {
+        return Some("it is there for the table only; leave it out, or --output");
+    }
+    let reads_keys = sources.iter().any(|name| name == "-") && stdin.is_terminal();
+    reads_keys.then_some("what is typed is the source; leave it out, or name another source")
+}
+
+/// Whether the terminal is ours: who asks it for keys in the background is stopped.
+fn is_in_foreground() -> bool {
+    let group = rustix::termios::tcgetpgrp(std::io::stdout());
+    group.is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+/// Whether the terminal can do nothing but print.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
 /// How the output of a query looks where it goes.
 pub fn sink_options(output: &OutputArgs, windows: &WindowArgs, query: &Query) -> SinkOptions {
     let is_terminal = std::io::stdout().is_terminal();
-    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     SinkOptions {
         zone: TimeZone::system(),
         color: match output.color {
-            Color::Auto => is_terminal && !is_dumb && !is_unwanted,
+            Color::Auto => is_terminal && !is_dumb() && !is_unwanted,
             Color::Always => true,
             Color::Never => false,
         },

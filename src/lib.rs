@@ -94,6 +94,7 @@ pub mod reject;
 pub mod sink;
 pub mod state;
 pub mod live;
+pub mod view;
 pub mod http;
 pub mod summary;
 pub mod progress;

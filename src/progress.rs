@@ -4,10 +4,14 @@
 //! anything else to the terminal has it taken away first: warnings by [`Stderr`], results by [`Aside`]. A run of
 //! less than half a second shows nothing, and nothing is left of the line at the end.
 //!
+//! While the live view has the terminal, what is to stay there is kept for it ([`keep`]): so many lines, the
+//! last ones; they are written when the view gives the terminal back ([`release`]).
+//!
 //! The lock in here is held for as long as a short line takes to be written to standard error, never while
 //! results are: nobody in front of a closed batch waits for a slow reader of the output.
 
-use std::io::{self, Write};
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -37,11 +41,20 @@ struct Line {
     is_shown: bool,
     /// Results are being written.
     is_aside: bool,
+    /// What is kept while somebody else has the terminal, a line each.
+    kept: Option<VecDeque<String>>,
+    /// Lines that there was no room to keep.
+    forgotten: usize,
 }
+
+/// Lines that are kept.
+const KEPT_MAX: usize = 200;
 
 static LINE: Mutex<Line> = Mutex::new(Line {
     is_shown: false,
     is_aside: false,
+    kept: None,
+    forgotten: 0,
 });
 
 fn line() -> MutexGuard<'static, Line> {
@@ -52,7 +65,7 @@ fn line() -> MutexGuard<'static, Line> {
 impl Line {
     /// Standard error may be closed: that is nobody's loss.
     fn paint(&mut self, text: &str) {
-        if !self.is_aside {
+        if !self.is_aside && self.kept.is_none() {
             self.is_shown = true;
             drop(
                 io::stderr()
@@ -69,6 +82,33 @@ impl Line {
     }
 }
 
+/// Keeps what is to be told until [`release`] is called.
+pub fn keep() {
+    let mut line = line();
+    line.erase();
+    line.kept = Some(VecDeque::new());
+}
+
+/// The lines that are kept, the oldest first.
+pub fn kept() -> Vec<String> {
+    line().kept.iter().flatten().cloned().collect()
+}
+
+/// Tells what was kept, and keeps nothing more.
+pub fn release() {
+    let mut line = line();
+    let Some(kept) = line.kept.take() else { return };
+    // What is no terminal was told at once.
+    if io::stderr().is_terminal() {
+        let mut text = match std::mem::take(&mut line.forgotten) {
+            0 => String::new(),
+            lines => format!("{lines} earlier messages are left out\n"),
+        };
+        text.extend(kept);
+        drop(io::stderr().lock().write_all(text.as_bytes()));
+    }
+}
+
 /// Standard error, for what is to stay there.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stderr;
@@ -77,6 +117,19 @@ impl Write for Stderr {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         let mut line = line();
         line.erase();
+        let Line {
+            kept, forgotten, ..
+        } = &mut *line;
+        if let Some(kept) = kept {
+            kept.push_back(String::from_utf8_lossy(text).into_owned());
+            if kept.len() > KEPT_MAX {
+                kept.pop_front();
+                *forgotten += 1;
+            }
+            if io::stderr().is_terminal() {
+                return Ok(text.len());
+            }
+        }
         io::stderr().write(text)
     }
 
@@ -166,7 +219,8 @@ impl Drop for Painter {
     }
 }
 
-fn text(tracks: &[Arc<Track>], start: Timestamp, now: Timestamp) -> String {
+/// What the line says.
+pub(crate) fn text(tracks: &[Arc<Track>], start: Timestamp, now: Timestamp) -> String {
     // Relaxed: a figure a moment old is as good.
     let done = tracks
         .iter()

@@ -2,33 +2,53 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crossbeam_queue::ArrayQueue;
 
 use crate::cli::{CountArgs, Voice};
 use crate::clock::SystemClock;
 use crate::command::service::Reports;
-use crate::command::{drain_on_signals, print_summary, say, where_listening};
+use crate::command::signals::Signalled;
+use crate::command::{print_summary, say, where_listening};
 use crate::config::{self, Whole};
 use crate::error::Error;
 use crate::http;
+use crate::live::LiveSettings;
 use crate::log::LogFormat;
 use crate::pipeline::{Pipeline, Settings};
 use crate::progress::{Aside, Painter, Track};
 use crate::sink::{Sink, text};
 use crate::source::{Source, Streams};
 use crate::state::State;
+use crate::view::{AtEnd, Controls, Viewer, ViewerSlot};
 
 pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
+    let is_live = config::is_live(&args.output, voice, &args.sources)?;
     let server = config::http(args.http.http.as_deref(), &args.http.access)?;
     let (mut settings, sources, state) = open(args)?;
     let server = server.map(|(bound, shown)| {
         settings.live = shown;
         bound
     });
-    let sink = args.output.output.sink(
-        io::stdout(),
-        config::sink_options(&args.output, &args.windows, &settings.query),
-    );
-    count(settings, sources, sink, state, server, voice)
+    let options = config::sink_options(&args.output, &args.windows, &settings.query);
+    let shown = Shown {
+        is_live,
+        color: options.color,
+        server,
+    };
+    let sink = args.output.output.sink(io::stdout(), options);
+    count(settings, sources, sink, state, voice, shown)
+}
+
+/// How a run is looked at.
+pub(super) struct Shown {
+    /// On the whole screen, while it lasts.
+    pub(super) is_live: bool,
+    /// In colours.
+    pub(super) color: bool,
+    /// Over HTTP.
+    pub(super) server: Option<http::Bound>,
 }
 
 /// What a pipeline is built from.
@@ -55,13 +75,19 @@ pub(crate) fn open(args: &CountArgs) -> Result<Opened, Error> {
 
 /// Runs a pipeline on the system's clock until its sources are over or a signal drains it.
 pub(super) fn count(
-    settings: Settings,
+    mut settings: Settings,
     sources: Vec<Box<dyn Source>>,
     sink: Box<dyn Sink>,
     state: Option<State>,
-    server: Option<http::Bound>,
     voice: Voice,
+    shown: Shown,
 ) -> Result<(), Error> {
+    if shown.is_live {
+        settings.live = LiveSettings {
+            viewers: settings.live.viewers,
+            ..LiveSettings::FULL
+        };
+    }
     let streams = Streams::of(&sources);
     let names: Vec<&str> = sources.iter().map(|source| source.name()).collect();
     tracing::info!(
@@ -78,36 +104,59 @@ pub(super) fn count(
     );
     let mut listening = where_listening(&sources);
     let tracks: Option<Vec<Arc<Track>>> = sources.iter().map(|source| source.track()).collect();
-    let tracks = tracks.filter(|_| {
-        !voice.quiet && voice.log_format == LogFormat::Text && io::stderr().is_terminal()
-    });
     // Of recorded input, by the records' own time, batches end by their bytes.
     let is_recorded = matches!(&*sources, [source] if source.is_recorded());
     let is_timed = settings.query.time().is_none() || !is_recorded;
     let clock = Arc::new(SystemClock);
-    let sink = Box::new(Aside(sink));
+    let viewer = ViewerSlot::new(ArrayQueue::new(1));
+    let sink: Box<dyn Sink> = match shown.is_live {
+        true => Box::new(AtEnd::new(sink, Arc::clone(&viewer))),
+        false => Box::new(Aside(sink)),
+    };
     let mut pipeline = Pipeline::new(settings, sources, vec![sink], clock.clone())?;
     if let Some(state) = state {
         pipeline = pipeline.with_state(state);
     }
-    let server = server.map(|bound| {
+    let server = shown.server.map(|bound| {
         listening.push_str(&format!("dashboard at {}\n", bound.url()));
         let (server, bell) = bound.serve(pipeline.live())?;
         pipeline.on_batch(bell);
         Ok(server)
     });
     let server = server.transpose()?;
-    drain_on_signals(pipeline.stop())?;
+    let (is_draining, is_to_suspend) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
+    let signalled = Signalled {
+        stop: pipeline.stop(),
+        status: Some((pipeline.live(), voice.log_format)),
+        is_draining: Arc::clone(&is_draining),
+        is_to_suspend: shown.is_live.then(|| Arc::clone(&is_to_suspend)),
+    };
+    signalled.listen()?;
     say(voice, &listening);
     let reports = Reports::start(&mut pipeline, is_timed)?;
-    let painter = tracks
-        .map(|tracks| Painter::start(tracks, clock))
-        .transpose();
-    let painter = painter.map_err(|error| Error::System("start a thread", error))?;
-    let (summary, result) = pipeline.run()?;
-    drop(painter);
-    drop(server);
-    drop(reports);
+    let refused = |error| Error::System("start a thread", error);
+    let mut painter = None;
+    if shown.is_live {
+        let controls = Controls {
+            is_draining,
+            is_to_suspend,
+            notes: listening.lines().map(str::to_owned).collect(),
+            tracks,
+            color: shown.color,
+        };
+        let started = Viewer::start(pipeline.live(), controls).map_err(refused)?;
+        // The slot is empty: there is one viewer.
+        drop(viewer.push(started));
+    } else if let Some(tracks) = tracks
+        && !voice.quiet
+        && voice.log_format == LogFormat::Text
+        && io::stderr().is_terminal()
+    {
+        painter = Some(Painter::start(tracks, clock).map_err(refused)?);
+    }
+    let outcome = pipeline.run();
+    drop((viewer.pop(), painter, server, reports));
+    let (summary, result) = outcome?;
     let is_unread = result.as_ref().is_err_and(Error::is_closed_pipe);
     if !voice.quiet && !is_unread {
         print_summary(voice, &summary);

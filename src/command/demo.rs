@@ -9,7 +9,7 @@ use std::time::Duration;
 use loadgen::{Limit, Plan, Server, Spec};
 
 use crate::cli::{DemoArgs, Voice};
-use crate::command::count;
+use crate::command::count::{self, Shown};
 use crate::config;
 use crate::error::Error;
 use crate::record::KeyPath;
@@ -25,6 +25,7 @@ const FAULTY: f64 = 0.001;
 pub(super) fn run(args: &DemoArgs, voice: Voice) -> Result<(), Error> {
     let address = Some(&*args.http).filter(|address| *address != "none");
     let site = config::http(address, &args.access)?;
+    let is_live = config::is_live(&args.output, voice, &[])?;
     let spec = Spec {
         malformed: FAULTY,
         missing: FAULTY,
@@ -60,11 +61,14 @@ pub(super) fn run(args: &DemoArgs, voice: Voice) -> Result<(), Error> {
         bound
     });
     settings.windows = config::windows(&args.windows, settings.every_nanos)?;
-    let sink = args.output.output.sink(
-        io::stdout(),
-        config::sink_options(&args.output, &args.windows, &settings.query),
-    );
-    let result = count::count(settings, vec![Box::new(source)], sink, None, site, voice);
+    let options = config::sink_options(&args.output, &args.windows, &settings.query);
+    let shown = Shown {
+        is_live,
+        color: options.color,
+        server: site,
+    };
+    let sink = args.output.output.sink(io::stdout(), options);
+    let result = count::count(settings, vec![Box::new(source)], sink, None, voice, shown);
 
     // The connection is closed by now: the server notices at its next record.
     stop.store(true, Ordering::Relaxed);

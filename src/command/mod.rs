@@ -7,20 +7,16 @@ pub(crate) mod count;
 mod demo;
 mod manual;
 mod service;
+mod signals;
 mod state;
+mod status;
 mod tap;
 mod verify;
 
 use std::io::Write;
-use std::process;
-use std::thread;
-
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use crate::cli::{Cli, Command, ConfigCommand, Voice};
 use crate::error::Error;
-use crate::reader::Stop;
 use crate::source::Source;
 use crate::summary::Summary;
 
@@ -40,29 +36,6 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::Completions(args) => manual::completions(*args),
         Command::Man(args) => manual::man(args),
     }
-}
-
-/// Lets the first SIGINT or SIGTERM drain the run, and a second one end the program at once.
-fn drain_on_signals(stop: Stop) -> Result<(), Error> {
-    let refused = |error| Error::System("listen for signals", error);
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(refused)?;
-    let listen = move || {
-        let mut is_draining = false;
-        for signal in signals.forever() {
-            if is_draining {
-                process::exit(128 + signal);
-            }
-            is_draining = true;
-            tracing::info!("draining: counting what was received; once more to quit at once");
-            stop.stop();
-            service::stopping();
-        }
-    };
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(listen)
-        .map_err(refused)?;
-    Ok(())
 }
 
 /// Where producers can connect, a line each.

@@ -9,7 +9,8 @@ use memchr::{memchr, memchr_iter};
 use crate::chunk::{Chunk, Pool};
 use crate::cli::{TapArgs, Voice};
 use crate::clock::{Clock, SystemClock};
-use crate::command::{drain_on_signals, say, where_listening};
+use crate::command::signals::Signalled;
+use crate::command::{say, where_listening};
 use crate::config::{self, Whole};
 use crate::error::Error;
 use crate::lane::Mark;
@@ -31,7 +32,7 @@ pub(super) fn run(args: &TapArgs, voice: Voice) -> Result<(), Error> {
     let sources = config::open_sources(names, &args.stream, Whole::No, None)?;
     let poll = ReaderPoll::new().map_err(|error| Error::System("open a poll", error))?;
     let stop = poll.stop();
-    drain_on_signals(stop.clone())?;
+    Signalled::run(stop.clone()).listen()?;
     say(voice, &where_listening(&sources));
     let line_bytes_max = args.stream.max_line;
     let long_lines = 2 + LONG_CONNECTIONS_MAX;

@@ -469,10 +469,7 @@ pub fn lag(offsets: &SourceOffsets) -> String {
         // Writing into a string cannot fail.
         write!(parts, ", {}: {lag}", part.part).ok();
     }
-    let all = match longest {
-        Some(millis) => duration(millis.saturating_mul(1_000_000)),
-        None => grouped(records),
-    };
+    let all = behind_in_all(records, longest);
     let name = escape(offsets.name.as_bytes());
     let kind = offsets
         .parts
@@ -480,6 +477,26 @@ pub fn lag(offsets: &SourceOffsets) -> String {
         .map_or("part", |part| part.part.kind());
     let parts = parts.trim_start_matches(", ");
     format!("{all} behind the end of {name}, by {kind} {parts}")
+}
+
+/// How far a source is behind its end: `1,212 behind`.
+pub fn behind(offsets: &SourceOffsets) -> String {
+    let (mut records, mut longest) = (0, None);
+    for part in &offsets.parts {
+        match part.lag {
+            Some(Lag::Records(count)) => records += count,
+            Some(Lag::Millis(millis)) => longest = longest.max(Some(millis)),
+            None => {}
+        }
+    }
+    format!("{} behind", behind_in_all(records, longest))
+}
+
+fn behind_in_all(records: u64, longest_millis: Option<u64>) -> String {
+    match longest_millis {
+        Some(millis) => duration(millis.saturating_mul(1_000_000)),
+        None => grouped(records),
+    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod service;
 mod cli;
 mod manual;
 mod messages;
+mod terminal;
 mod settings;
 mod bad_lines;
 mod restart;

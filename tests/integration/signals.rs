@@ -72,6 +72,54 @@ fn sigint_in_the_middle_of_a_stream_counts_what_was_received() {
 }
 
 #[test]
+fn sigusr1_is_answered_with_a_line_and_disturbs_nothing() {
+    let spec = Spec {
+        malformed: 0.02,
+        ..Spec::default()
+    };
+    let server = Server::bind("127.0.0.1:0", &spec, Plan::default()).unwrap();
+    let source = format!("tcp://{}", server.local_addr());
+    let stop = server.stop_flag();
+    let sending = thread::spawn(move || server.run().unwrap());
+    let args = [
+        "count", &source, "--by", "status", "--every", "20ms", "--output", "json",
+    ];
+    let (telling, told) = mpsc::channel();
+    let mut running = Running::start(&mut tallyline(&args), move |line| {
+        if line.starts_with("status: ") {
+            telling.send(line.to_owned()).unwrap();
+        }
+    });
+    let mut tally = JsonTally::default();
+    while tally.lines < 20_000 {
+        tally.add(&running.line().expect("the stream is endless"));
+    }
+    let before = tally.lines;
+    running.signal(Signal::USR1);
+    let line = loop {
+        match told.try_recv() {
+            Ok(line) => break line,
+            Err(_) => tally.add(&running.line().expect("the stream is endless")),
+        }
+    };
+    for part in ["status: batch ", " records/s", "keys 4", "malformed "] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    let (_, lines) = line.split_once(", lines ").unwrap();
+    let lines = lines.split_once(", counted").unwrap().0.replace(',', "");
+    assert!(lines.parse::<u64>().unwrap() >= before, "{line}, {before}");
+    running.signal(Signal::TERM);
+    let output = running.finish();
+    stop.store(true, Ordering::Relaxed);
+    sending.join().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        tally.add(line);
+    }
+    tally.assert_is(&expectation_of_first(&spec, tally.lines));
+}
+
+#[test]
 fn a_signal_ends_the_counting_of_a_silent_server() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let source = format!("tcp://{}", listener.local_addr().unwrap());
