@@ -28,7 +28,7 @@
 //!
 //! Results are copies, so that they can be kept and sent elsewhere; with many keys `set("top", "100")` keeps
 //! that cheap. What is to see every row without a copy implements [`Sink`] and builds a
-//! [`Pipeline`](crate::pipeline::Pipeline).
+//! [`Pipeline`].
 
 pub use crate::reader::Stop;
 
