@@ -235,6 +235,7 @@ fn a_killed_run_goes_on_from_its_state() {
         binary: env!("CARGO_BIN_EXE_tallyline").into(),
         seed: fastrand::u64(..1 << 32),
         kills: 12,
+        has_fault_points: false,
     };
     let filled = torture::topic(&options, &url, |spec, plan| {
         fill(&broker, &topic, spec, plan);
