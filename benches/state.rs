@@ -94,6 +94,7 @@ impl Run {
             overflow: 0,
             other: 0,
             other_sum: None,
+            parcel: None,
             shards: self.totals.change(&batch),
             windows: WindowsChange::None,
             past: Some(Past {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::{Clock, Timestamp};
-
+use crate::delivery::Dispatch;
 use crate::error::Error;
 use crate::event::{EventWindows, Latest};
 use crate::hint::Hint;
@@ -48,6 +48,8 @@ pub struct Merge {
     pub sinks: Vec<Box<dyn Sink>>,
     /// Who looks on.
     pub board: Board,
+    /// What goes elsewhere as well (`--to`).
+    pub deliveries: Option<Dispatch>,
     /// Who is told of each batch that all sinks have taken.
     pub reported: Reported,
     /// Whether the state keeps a history.
@@ -184,6 +186,9 @@ impl Merge {
             progress.ledger += ledger;
             progress.ledger_in_all += ledger;
             progress.counted.add(&counted);
+            if let Some(deliveries) = &mut self.deliveries {
+                deliveries.begin(&mark);
+            }
             if progress.failure.is_none() {
                 let reported = check(&mark, &ledger, &batch).and_then(|()| {
                     if let MergeWindows::ByArrival(_) = self.windows {
@@ -267,7 +272,11 @@ impl Merge {
         batch: &BatchCounts,
         progress: &Progress,
     ) -> Result<(), Error> {
-        let (shown, hidden) = totals.batch_rows(batch, self.top);
+        let (shown, hidden) = totals.batch_rows(batch, self.rows_top());
+        let counts = Rows {
+            shown: &shown,
+            hidden,
+        };
         let all = self.sinks.iter().any(|sink| sink.wants_totals());
         let all = all.then(|| totals.total_rows(self.top));
         let report = BatchReport {
@@ -275,10 +284,7 @@ impl Merge {
             start: mark.start,
             end: mark.end,
             ledger,
-            counts: Rows {
-                shown: &shown,
-                hidden,
-            },
+            counts: counts.limit(self.top),
             totals: all.as_ref().map(|(shown, hidden)| Rows {
                 shown,
                 hidden: *hidden,
@@ -289,6 +295,10 @@ impl Merge {
             }),
             lag: shown_lag(self.stats, mark),
         };
+        if let Some(deliveries) = &mut self.deliveries {
+            let counts = counts.limit(deliveries.top);
+            deliveries.packer.batch(&BatchReport { counts, ..report });
+        }
         self.sinks
             .iter_mut()
             .try_for_each(|sink| sink.batch(&report))
@@ -303,10 +313,12 @@ impl Merge {
         totals: &Totals,
         batch: &BatchCounts,
     ) -> Result<(WindowsChange, Vec<PastClosed>), Error> {
+        let rows_top = self.rows_top();
         let Merge {
             windows,
             sinks,
             board,
+            deliveries,
             top,
             trending: growing,
             has_history,
@@ -322,7 +334,11 @@ impl Merge {
                     leaders: Leaders::of_window(window.sums),
                 });
             }
-            let (shown, hidden) = totals.window_rows(window.sums, *top);
+            let (shown, hidden) = totals.window_rows(window.sums, rows_top);
+            let counts = Rows {
+                shown: &shown,
+                hidden,
+            };
             let before = growing.zip(window.before);
             let trends = before.map(|(limit, before)| trending(totals, window.sums, before, limit));
             board.window(&window, totals, trends.as_deref());
@@ -332,12 +348,13 @@ impl Merge {
                 end: window.end,
                 covered: window.covered,
                 is_final: window.is_final,
-                counts: Rows {
-                    shown: &shown,
-                    hidden,
-                },
+                counts: counts.limit(*top),
                 trending: trends.as_deref(),
             };
+            if let Some(deliveries) = deliveries {
+                let counts = counts.limit(deliveries.top);
+                deliveries.packer.window(&WindowReport { counts, ..report });
+            }
             sinks
                 .iter_mut()
                 .try_for_each(|sink| sink.window(&report))
@@ -393,6 +410,32 @@ impl Merge {
         }
     }
 
+    /// As many rows as are shown anywhere; `None`: all.
+    fn rows_top(&self) -> Option<usize> {
+        match &self.deliveries {
+            None => self.top,
+            Some(deliveries) => Some(self.top?.max(deliveries.top?)),
+        }
+    }
+
+    /// Packs the totals behind the last batch, so that they are saved with it.
+    fn pack_totals(&mut self, mark: &Mark, totals: &Totals, ledger: Ledger) {
+        let end = self.end(mark);
+        if let Some(deliveries) = &mut self.deliveries {
+            let (shown, hidden) = totals.total_rows(deliveries.top);
+            deliveries.packer.totals(&TotalsReport {
+                end,
+                ledger,
+                totals: Rows {
+                    shown: &shown,
+                    hidden,
+                },
+                latency: None,
+                lag: &[],
+            });
+        }
+    }
+
     /// All sinks have taken the batch.
     fn reported(
         &mut self,
@@ -402,8 +445,14 @@ impl Merge {
         progress: &Progress,
         ((windows, closed), ledger): ((WindowsChange, Vec<PastClosed>), Ledger),
     ) {
+        if mark.last {
+            self.pack_totals(mark, totals, progress.ledger_in_all);
+        }
         match &mut self.reported {
             Reported::Sources(committers) => {
+                if let Some(deliveries) = &mut self.deliveries {
+                    deliveries.send();
+                }
                 for offsets in mark.offsets.iter() {
                     if let Some(committer) = &mut committers[offsets.source] {
                         committer.commit(offsets);
@@ -427,6 +476,7 @@ impl Merge {
                         leaders: Leaders::of_batch(batch, totals),
                         windows: closed,
                     }),
+                    parcel: self.deliveries.as_mut().and_then(Dispatch::parcel),
                 };
                 sender.send(change);
             }
@@ -453,6 +503,9 @@ impl Merge {
                 .iter_mut()
                 .try_for_each(|sink| sink.totals(&report));
             progress.failure = result.map_err(Error::Output).err();
+        }
+        if let Some(deliveries) = self.deliveries {
+            deliveries.finish();
         }
         MergeReport {
             ledger: progress.ledger,

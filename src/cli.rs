@@ -7,6 +7,7 @@
 mod complaint;
 mod http;
 mod manual;
+mod sink;
 mod state;
 mod values;
 
@@ -28,13 +29,12 @@ pub use complaint::one_line;
 pub(crate) use complaint::{remedy, shown};
 pub use http::{AccessArgs, HttpArgs};
 pub use manual::{CompletionsArgs, ManArgs};
+pub use sink::{DeliverArgs, SinkCommand, SinkTestArgs};
 pub use state::{
     ExportArgs, ExportFormat, ExportWhat, MergeArgs, StateCommand, StateFileArgs, VerifyArgs,
 };
-use values::{
-    condition, duration, interval, keep, key_path, number, partition, region, size, tolerance, top,
-    url, window,
-};
+use values::{condition, interval, keep, key_path, number, partition, region, tolerance, window};
+pub(crate) use values::{duration, size, top, url};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -90,6 +90,14 @@ pub enum Command {
     )]
     #[command(after_help = state::STATE_EXAMPLES)]
     State(StateCommand),
+    /// Try sinks (count --to).
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        disable_help_subcommand = true
+    )]
+    #[command(after_help = sink::TEST_EXAMPLES)]
+    Sink(SinkCommand),
     /// Count files again, slowly and simply, and compare with a state file.
     #[command(after_help = state::VERIFY_HINT, after_long_help = state::VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
@@ -139,6 +147,21 @@ Conditions:
   deleted!=true               anything else than true, or nothing at all
   customer.vip                anything, be it false or null
 
+Sinks (--to):
+  file:PATH               append JSON lines, or CSV if the name ends so; behind .gz or .zst compressed;
+                          a time in the name (counts-%Y%m%d-%H.jsonl) makes a file for each time
+  exec:COMMAND            run a command for every batch, its JSON lines on standard input
+  http://…, https://…     a POST per batch, JSON lines, gzip (https:// with the feature tls)
+
+In front of a sink, as words:
+  top=N                   rows of a report, the rest is summed
+  filter=WHAT,…           batches, windows, totals, ledger
+  timeout=TIME            how long an attempt may take (30s)
+  rotate=SIZE             file: put it aside when it is that long
+  headers=FILE            http: send these headers too, a 'Name: value' on each line
+  secret-file=FILE        http: sign bodies (X-Tallyline-Signature, HMAC with SHA-256)
+  ca=FILE                 https: the authority that certifies the server
+
 Examples:
   tallyline count tcp://localhost:9998 --by status --every 5s
   tallyline count orders.jsonl --by customer.address.country --output csv
@@ -159,6 +182,8 @@ Examples:
   tallyline count orders.jsonl --by status --event-time created_at --window 1h --lateness 5m
   tallyline count orders.jsonl --by status --max-malformed 1% --reject-file bad.jsonl
   tallyline count tcp://localhost:9998 --by status --http 8080   with a dashboard at http://127.0.0.1:8080/
+  tallyline count tcp://localhost:9998 --by status --to 'rotate=64MiB file:/var/log/counts.jsonl'
+  tallyline count tcp://localhost:9998 --by status --state s.db --to 'filter=totals exec:./notify'
 
 Settings:
   Every flag can stand in a TOML file under its long name (--config job.toml) and in the
@@ -252,6 +277,10 @@ pub struct CountArgs {
     /// What is printed.
     #[command(flatten)]
     pub output: OutputArgs,
+
+    /// Where results go beside standard output.
+    #[command(flatten)]
+    pub deliver: DeliverArgs,
 
     /// How the machine is used.
     #[command(flatten)]

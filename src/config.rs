@@ -11,6 +11,7 @@ use crate::cli::{
     AccessArgs, Color, CountArgs, Emit, EventArgs, MachineArgs, OutputArgs, StreamArgs, Top, Ui,
     Voice, WindowArgs,
 };
+use crate::delivery::DeliverySettings;
 use crate::error::Error;
 use crate::event::EventSettings;
 use crate::http;
@@ -59,6 +60,11 @@ pub fn settings(args: &CountArgs) -> Result<Settings, Error> {
         settings.state_lag = args.state.state_lag;
         settings.keep_nanos = nanos(args.state.keep);
     }
+    settings.delivery = DeliverySettings {
+        sinks: args.deliver.to.len(),
+        bytes_max: args.deliver.to_spool as u64,
+        drain: args.deliver.to_drain,
+    };
     if let Some(path) = &args.event.event_time {
         settings.query = timed(settings.query, path.clone(), args)?;
         settings.event = event_settings(&args.event);
@@ -483,13 +489,15 @@ fn open_stream(
     }
 }
 
-/// Refuses a reject file that a source reads, or would if it were there: what is appended to it would be read, and
-/// rejected, again and again.
+/// Refuses a file to write to, named by a setting, that a source reads, or would if it were there: what is appended
+/// to it would be read again and again. `put_aside` is what the file is called when it is full.
 ///
 /// # Errors
 /// If it is one.
-pub fn check_reject_file(
-    reject: &RejectOptions,
+pub fn check_written(
+    name: &'static str,
+    path: &Path,
+    put_aside: &Path,
     source: &str,
     stream: &StreamArgs,
 ) -> Result<(), Error> {
@@ -498,11 +506,11 @@ pub fn check_reject_file(
         metadata.is_file().then(|| (metadata.dev(), metadata.ino()))
     };
     let of_source = identity(Path::new(source));
-    let remedy = if of_source.is_some() && of_source == identity(&reject.path) {
+    let remedy = if of_source.is_some() && of_source == identity(path) {
         "that is the source itself; name another file".to_owned()
     } else if is_path(source)
-        && [&reject.path, &reject.older()]
-            .iter()
+        && [path, put_aside]
+            .into_iter()
             .any(|path| takes_in(source, stream.pattern.as_deref(), path))
     {
         format!("the source {source} takes it in; name a file elsewhere")
@@ -510,8 +518,8 @@ pub fn check_reject_file(
         return Ok(());
     };
     Err(Error::Setting {
-        name: "reject-file",
-        value: reject.path.display().to_string(),
+        name,
+        value: path.display().to_string(),
         remedy,
     })
 }

@@ -38,6 +38,8 @@ pub enum Error {
     State(String),
     /// Bad lines that were to be kept were not; everything was counted. Exit status 1.
     Unsaved(String),
+    /// A sink cannot be reached, or has not taken all results. Exit status 1.
+    Sink(String),
     /// A state is not what it should be. Exit status 3.
     Differs(String),
     /// The books do not balance: a bug. Exit status 3.
@@ -54,7 +56,8 @@ impl Error {
             | Error::Output(_)
             | Error::System(..)
             | Error::State(_)
-            | Error::Unsaved(_) => 1,
+            | Error::Unsaved(_)
+            | Error::Sink(_) => 1,
             Error::Malformed(..) | Error::Differs(_) | Error::Ledger(_) => 3,
         }
     }
@@ -72,6 +75,7 @@ impl fmt::Display for Error {
             | Error::Source(message)
             | Error::State(message)
             | Error::Differs(message)
+            | Error::Sink(message)
             | Error::Unsaved(message) => f.write_str(message),
             Error::Setting {
                 name,

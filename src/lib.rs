@@ -92,6 +92,7 @@ mod hint;
 pub mod tolerance;
 pub mod reject;
 pub mod sink;
+pub mod delivery;
 pub mod state;
 pub mod live;
 pub mod view;

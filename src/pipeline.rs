@@ -16,6 +16,9 @@ use crate::chunk::Pool;
 use crate::clock::{Clock, Timestamp};
 use crate::counts::Counts;
 use crate::decimal::Decimal;
+use crate::delivery::{
+    Courier, Delivered, Deliveries, DeliverySettings, Dispatch, Feed, PACKED_ROW_BYTES, Queue,
+};
 use crate::error::{Error, reason};
 use crate::event::{BATCH_BYTES, EventSettings, EventWindows, pane_nanos};
 use crate::framers::tail_bytes_max;
@@ -33,9 +36,9 @@ use crate::record::{Query, RecordParser};
 use crate::reject::{self, RejectFile, RejectOptions, Rejected};
 use crate::sample::{self, Sampler};
 use crate::shard::{CLOSED_MAX, Closed, Shard};
-use crate::sink::Sink;
+use crate::sink::{Row, Sink};
 use crate::source::{Commit, Source, Streams};
-use crate::state::{self, KeptWindows, Outcome, Saver, State};
+use crate::state::{self, KeptWindows, Outcome, Saver, Spool, State};
 use crate::summary::Summary;
 use crate::thread::{ThreadSleeper, spawn};
 use crate::tolerance::{Tolerance, Watch};
@@ -87,6 +90,8 @@ pub struct Settings {
     pub live: LiveSettings,
     /// How long batches and windows that are over stay in the state's history, in nanoseconds; 0: there is none.
     pub keep_nanos: u64,
+    /// How results are delivered elsewhere.
+    pub delivery: DeliverySettings,
 }
 
 impl Settings {
@@ -116,6 +121,7 @@ impl Settings {
             state_lag: 0,
             live: LiveSettings::default(),
             keep_nanos: 0,
+            delivery: DeliverySettings::default(),
         }
     }
 
@@ -187,7 +193,22 @@ impl Settings {
             lag => state::CACHE_BYTES + self.state_windows_bytes(lag as u64),
         };
         let live = self.live.bytes_max(key_bytes);
-        fixed as u64 + windows + state + live + self.keys_max * (key_bytes + self.key_bytes())
+        let waiting = match (self.delivery.sinks, self.state_lag) {
+            (1.., 0) => self.delivery.bytes_max,
+            _ => 0,
+        };
+        let fixed = fixed as u64 + windows + state + live + waiting;
+        let keys = key_bytes * (1 + 2 * self.parcels()) + self.key_bytes();
+        fixed + self.keys_max * keys
+    }
+
+    /// Parcels that are neither in the state nor in the queue: one that is packed, those on their way to the
+    /// state, and the one that each sink is about to take.
+    fn parcels(&self) -> u64 {
+        match self.delivery.sinks {
+            0 => 0,
+            sinks => (1 + self.state_lag + sinks) as u64,
+        }
     }
 
     /// An upper bound of what open windows and the history take while they wait to be saved, in bytes: a list of
@@ -218,7 +239,9 @@ impl Settings {
             0 => 0,
             lag => state::KEY_BYTES + lag as u64 * change,
         };
-        KEY_BYTES + sums + self.windows.key_bytes() + state
+        let parcels = self.parcels() * PACKED_ROW_BYTES;
+        let rows = self.delivery.sinks as u64 * size_of::<Row<'_>>() as u64;
+        KEY_BYTES + sums + self.windows.key_bytes() + state + parcels + rows
     }
 }
 
@@ -267,6 +290,7 @@ pub struct Pipeline {
     reject: Option<RejectFile>,
     state: Option<State>,
     board: Board,
+    deliveries: Deliveries,
 }
 
 impl Pipeline {
@@ -301,6 +325,7 @@ impl Pipeline {
             reject,
             state: None,
             board,
+            deliveries: Deliveries::default(),
         })
     }
 
@@ -318,6 +343,12 @@ impl Pipeline {
     /// Has `bell` called behind each batch, when [`Pipeline::live`] shows it.
     pub fn on_batch(&mut self, bell: Bell) {
         self.board.hang_up(bell);
+    }
+
+    /// Sends the results to these sinks as well.
+    pub fn with_deliveries(mut self, deliveries: Deliveries) -> Pipeline {
+        self.deliveries = deliveries;
+        self
     }
 
     /// Stops the reading; what was received is still counted and reported.
@@ -360,8 +391,21 @@ impl Pipeline {
         let mut counts: Vec<Counts> = counts.collect();
         let merge_sleeper: Arc<ThreadSleeper> = Arc::default();
         let names: Vec<&str> = self.sources.iter().map(|source| source.name()).collect();
+        let deliveries = self.deliveries;
+        let (figures, rows_max) = (deliveries.figures(), deliveries.rows_max());
+        let DeliverySettings {
+            bytes_max, drain, ..
+        } = self.settings.delivery;
+        let (mut queues, mut feeds) = (Vec::new(), Vec::new());
         let begin = match self.state {
-            None => Begin::anew(&self.settings, committers),
+            None => {
+                for figures in &figures {
+                    let queue = Arc::new(Queue::new(bytes_max, Arc::clone(figures)));
+                    queues.push(Arc::clone(&queue));
+                    feeds.push(Feed::Queue(queue));
+                }
+                Begin::anew(&self.settings, committers)
+            }
             Some(state) => {
                 let restored =
                     state::restore(&state, &hasher, &mut counts, self.settings.keys_max)?;
@@ -375,7 +419,13 @@ impl Pipeline {
                     drops_windows,
                     keep_nanos: self.settings.keep_nanos,
                 };
-                let saver = Saver::new(state, restored.rows, run)?;
+                let mut saver = Saver::new(state, restored.rows, run)?;
+                if !figures.is_empty() {
+                    let sinks = figures.iter().cloned().zip(deliveries.places.clone());
+                    let spool = Spool::new(sinks, first_batch - 1, bytes_max, self.poll.stop());
+                    feeds.extend(spool.connect(saver.path()).map(Feed::Spool));
+                    saver = saver.with_spool(spool)?;
+                }
                 let lag = self.settings.state_lag.max(1);
                 let (sender, stage) =
                     state::connect(saver, lag, &merge_sleeper, committers, &self.clock);
@@ -388,10 +438,24 @@ impl Pipeline {
                 }
             }
         };
+        let mut couriers = Vec::new();
+        for (number, (sink, feed)) in deliveries.sinks.into_iter().zip(feeds).enumerate() {
+            let courier = Courier {
+                feed,
+                outlet: sink.outlet,
+                figures: sink.figures,
+                drain,
+                stop: self.poll.stop(),
+                clock: Arc::clone(&self.clock),
+            };
+            let name = format!("sink-{number}");
+            couriers.push(start(name, None, move || courier.run())?);
+        }
         let unread = Arc::new(AtomicBool::new(false));
         let gauges = self.board.gauges();
         let merge = Merge {
             unread: Arc::clone(&unread),
+            deliveries: (!figures.is_empty()).then(|| Dispatch::new(rows_max, queues)),
             reported: begin.reported,
             has_history: self.settings.keep_nanos > 0,
             before: begin.before,
@@ -531,7 +595,14 @@ impl Pipeline {
             None => Outcome::Over,
         };
         let (state_waited_ns, saved) = end_saving(merged.reported, begin.saving, outcome);
+        for courier in couriers {
+            courier
+                .join()
+                .expect("a thread that panics ends the program");
+        }
+        let delivered: Vec<Delivered> = figures.iter().map(|sink| sink.outcome()).collect();
         let failure = failed.or(saved.err()).or(late_failure);
+        let failure = failure.or(undelivered(&delivered));
         let summary = Summary {
             ledger: merged.ledger,
             lines_in_all: merged.ledger_in_all.lines,
@@ -546,6 +617,7 @@ impl Pipeline {
             crowded_out: merged.crowded_out,
             closed_early: merged.closed_early,
             rejected,
+            deliveries: delivered,
             latency: self.settings.stats.then_some(merged.latency),
             lag: if self.settings.stats {
                 merged.offsets
@@ -685,6 +757,15 @@ fn unsaved_lines(settings: &Settings, rejected: Rejected, error: &std::io::Error
         rejected.lost,
         reason(error)
     ))
+}
+
+/// The first sink that has not taken everything.
+fn undelivered(outcomes: &[Delivered]) -> Option<Error> {
+    outcomes.iter().find_map(|outcome| {
+        let why = outcome.last_error.as_deref().unwrap_or("it was too slow");
+        let lack = outcome.lack()?;
+        Some(Error::Sink(format!("{}: {lack}: {why}", outcome.name)))
+    })
 }
 
 /// A pipe from every parser to every shard: the senders by parser, the receivers by shard.

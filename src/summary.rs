@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::delivery::Delivered;
 use crate::ledger::{Ledger, Reason};
 use crate::reject::Rejected;
 use crate::sink::Latency;
@@ -43,6 +44,8 @@ pub struct Summary {
     pub closed_early: u64,
     /// What became of bad lines that were to be kept.
     pub rejected: Rejected,
+    /// What became of the results at each sink.
+    pub deliveries: Vec<Delivered>,
     /// Only with `--stats`.
     pub latency: Option<Latency>,
     /// Where the sources that can be resumed stood at the end; only with `--stats`.
@@ -66,6 +69,10 @@ impl Summary {
             ("keys", self.keys.into()),
             ("overflow", self.overflow.into()),
             ("torn_lines", self.torn_lines.into()),
+            (
+                "sinks",
+                self.deliveries.iter().map(Delivered::figures).collect(),
+            ),
         ];
         let named = figures.into_iter();
         named
@@ -180,6 +187,9 @@ impl fmt::Display for Summary {
                 more => writeln!(f, "{name:<9}  {figure:>wide$}  {more}")?,
             }
         }
+        for delivery in &self.deliveries {
+            writeln!(f, "sink       {delivery}")?;
+        }
         if let Some(latency) = &self.latency {
             writeln!(
                 f,
@@ -249,6 +259,15 @@ counted    10,000,000  100 %
             closed_early: 3,
             rejected: Rejected { saved: 6, lost: 1 },
             latency: Some(testing::LATENCY),
+            deliveries: vec![Delivered {
+                name: "exec:false".to_owned(),
+                delivered: 12,
+                rows: 48_000,
+                retries: 3,
+                lost: 1,
+                last_error: Some("the command ended with status 1".to_owned()),
+                ..Delivered::default()
+            }],
             lag: [testing::offsets()].into(),
         };
         assert_eq!(
@@ -272,6 +291,7 @@ torn                2  unfinished lines of streams that broke off, not counted a
 in all          5,000  lines since the start of the state
 saving         1.50 s  the counting waited for the state to be saved
 paused           50 s  25.0 % of the time, by backpressure
+sink       exec:false: 12 batches with 48,000 rows delivered, 3 attempts failed, 1 batch lost
 latency    receive to counted   p50 120 µs  p99 1.50 ms  p99.9 2 ms  max 3 ms
            boundary to printed  –
 lag        1,212 behind the end of kafka://b/orders, by partition 0: 1,212, 3: 0, 4: unknown

@@ -22,7 +22,16 @@ pub(super) fn condition(text: &str) -> Result<Condition, String> {
     Condition::parse(text).map_err(|error| error.to_string())
 }
 
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+/// A name that can stand in a key, a header and a table without quotes.
+pub(super) fn job(text: &str) -> Result<String, String> {
+    let is_in_name = |c: char| c.is_ascii_alphanumeric() || "-_.:@".contains(c);
+    if !text.is_empty() && text.len() <= 200 && text.chars().all(is_in_name) {
+        return Ok(text.to_owned());
+    }
+    Err("give a name of letters, digits and -_.:@, up to 200 of them".to_owned())
+}
+
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "write a time such as 500ms, 5s, 1m or 1h30m".to_owned();
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
     let duration = Duration::try_from(parsed).map_err(|_| wrong())?;
@@ -93,7 +102,7 @@ pub(super) fn partition(text: &str) -> Result<i32, String> {
     number.ok_or_else(|| "give numbers from 0 up, such as 0,2,5".to_owned())
 }
 
-pub(super) fn top(text: &str) -> Result<Top, String> {
+pub(crate) fn top(text: &str) -> Result<Top, String> {
     if text == "all" {
         return Ok(Top::All);
     }
@@ -111,7 +120,7 @@ pub(super) fn region(text: &str) -> Result<String, String> {
 }
 
 /// An address of a service: only what no client could make anything of is refused here.
-pub(super) fn url(text: &str) -> Result<String, String> {
+pub(crate) fn url(text: &str) -> Result<String, String> {
     let rest = ["http://", "https://"]
         .iter()
         .find_map(|scheme| text.strip_prefix(scheme));
@@ -122,7 +131,7 @@ pub(super) fn url(text: &str) -> Result<String, String> {
     Err("write http://HOST:PORT or https://HOST".to_owned())
 }
 
-pub(super) fn size(text: &str) -> Result<usize, String> {
+pub(crate) fn size(text: &str) -> Result<usize, String> {
     let wrong =
         || "write a size such as 1048576, 512KiB or 64MiB, at least 1 and at most 1TiB".to_owned();
     let digits = text

@@ -10,8 +10,10 @@ use crate::cli::{CountArgs, Voice};
 use crate::clock::SystemClock;
 use crate::command::service::Reports;
 use crate::command::signals::Signalled;
+use crate::command::sink::open_all;
 use crate::command::{print_summary, say, where_listening};
 use crate::config::{self, Whole};
+use crate::delivery::{Context, Deliveries, SinkSpec};
 use crate::error::Error;
 use crate::http;
 use crate::live::LiveSettings;
@@ -37,8 +39,13 @@ pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
         color: options.color,
         server,
     };
+    let context = Context {
+        job: args.deliver.job.clone(),
+        rows: options.clone(),
+    };
+    let deliveries = open_all(&args.deliver.to, &context, state.as_ref())?;
     let sink = args.output.output.sink(io::stdout(), options);
-    count(settings, sources, sink, state, voice, shown)
+    count(settings, sources, sink, deliveries, state, voice, shown)
 }
 
 /// How a run is looked at.
@@ -65,9 +72,13 @@ pub(crate) fn open(args: &CountArgs) -> Result<Opened, Error> {
         .as_ref()
         .map(|state| config::resume(args, state.saved()));
     let sources = config::open_sources(&args.sources, &args.stream, Whole::Yes, resume.as_ref())?;
-    if let Some(reject) = &settings.reject {
-        for source in &args.sources {
-            config::check_reject_file(reject, source, &args.stream)?;
+    for source in &args.sources {
+        if let Some(reject) = &settings.reject {
+            let (path, older) = (&reject.path, reject.older());
+            config::check_written("reject-file", path, &older, source, &args.stream)?;
+        }
+        for path in args.deliver.to.iter().filter_map(SinkSpec::path) {
+            config::check_written("to", path, path, source, &args.stream)?;
         }
     }
     Ok((settings, sources, state))
@@ -78,6 +89,7 @@ pub(super) fn count(
     mut settings: Settings,
     sources: Vec<Box<dyn Source>>,
     sink: Box<dyn Sink>,
+    deliveries: Deliveries,
     state: Option<State>,
     voice: Voice,
     shown: Shown,
@@ -114,6 +126,7 @@ pub(super) fn count(
         false => Box::new(Aside(sink)),
     };
     let mut pipeline = Pipeline::new(settings, sources, vec![sink], clock.clone())?;
+    pipeline = pipeline.with_deliveries(deliveries);
     if let Some(state) = state {
         pipeline = pipeline.with_state(state);
     }

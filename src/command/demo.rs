@@ -11,6 +11,7 @@ use loadgen::{Limit, Plan, Server, Spec};
 use crate::cli::{DemoArgs, Voice};
 use crate::command::count::{self, Shown};
 use crate::config;
+use crate::delivery::Deliveries;
 use crate::error::Error;
 use crate::record::KeyPath;
 use crate::source::{Address, Client, ClientOptions, OnClose};
@@ -68,7 +69,15 @@ pub(super) fn run(args: &DemoArgs, voice: Voice) -> Result<(), Error> {
         server: site,
     };
     let sink = args.output.output.sink(io::stdout(), options);
-    let result = count::count(settings, vec![Box::new(source)], sink, None, voice, shown);
+    let result = count::count(
+        settings,
+        vec![Box::new(source)],
+        sink,
+        Deliveries::default(),
+        None,
+        voice,
+        shown,
+    );
 
     // The connection is closed by now: the server notices at its next record.
     stop.store(true, Ordering::Relaxed);

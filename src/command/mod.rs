@@ -8,6 +8,7 @@ mod demo;
 mod manual;
 mod service;
 mod signals;
+mod sink;
 mod state;
 mod status;
 mod tap;
@@ -31,6 +32,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::Config(ConfigCommand::Check(args)) => config::check(args),
         Command::Config(ConfigCommand::Example) => config::example(),
         Command::State(command) => state::run(command),
+        Command::Sink(command) => sink::run(command),
         Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args, cli.voice),
         Command::Completions(args) => manual::completions(*args),

@@ -76,6 +76,14 @@ impl<W: Write> CsvSink<W> {
         }
     }
 
+    /// The same without a header: what is written goes on somewhere.
+    pub fn headless(self) -> CsvSink<W> {
+        CsvSink {
+            has_header: true,
+            ..self
+        }
+    }
+
     /// Writes the first line, unless it has been.
     pub(crate) fn header(&mut self) -> io::Result<()> {
         if self.has_header {

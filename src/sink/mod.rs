@@ -2,6 +2,9 @@
 //!
 //! The batch merge hands every sink one [`BatchReport`] per batch, in order, behind it a
 //! [`WindowReport`] for each window that the batch closes, and one [`TotalsReport`] when the run ends. A sink writes and flushes; it keeps nothing it was lent.
+//!
+//! These are the console's. Sinks that take their time (`--to`) get the same reports, packed and behind a queue, from
+//! [`delivery`](crate::delivery).
 
 pub mod text;
 mod pieces;
@@ -91,6 +94,24 @@ pub struct Rows<'a> {
     pub shown: &'a [Row<'a>],
     /// The rows that are not; all 0 if there are none.
     pub hidden: Hidden,
+}
+
+impl<'a> Rows<'a> {
+    /// The same with at most so many shown; `None`: as many as there are.
+    pub fn limit(self, top: Option<usize>) -> Rows<'a> {
+        let Some((shown, rest)) = top.and_then(|top| self.shown.split_at_checked(top)) else {
+            return self;
+        };
+        let mut hidden = self.hidden;
+        hidden.keys += rest.len() as u64;
+        for row in rest {
+            hidden.count += row.count;
+            if let Some(sums) = row.sums {
+                *hidden.sum.get_or_insert_default() += sums.sum;
+            }
+        }
+        Rows { shown, hidden }
+    }
 }
 
 /// Percentiles of one latency, in microseconds.

@@ -9,8 +9,11 @@ use crate::decimal::Decimal;
 use crate::key::KeyRef;
 use crate::ledger::Ledger;
 use crate::source::{Lag, Next, Part, PartOffset, SourceOffsets};
+use crate::window::WindowSpec;
 
-use super::{BatchReport, Hidden, Latency, Percentiles, Row, Rows, Sink, TotalsReport};
+use super::{
+    BatchReport, Hidden, Latency, Percentiles, Row, Rows, Sink, TotalsReport, WindowReport,
+};
 
 pub(crate) const LEDGER: Ledger = Ledger {
     lines: 1000,
@@ -95,6 +98,27 @@ pub(crate) fn totals<'a>(rows: &'a [Row<'a>]) -> TotalsReport<'a> {
         },
         latency: None,
         lag: &[],
+    }
+}
+
+/// A minute, tumbling, that ends with the batch.
+pub(crate) fn window<'a>(rows: &'a [Row<'a>]) -> WindowReport<'a> {
+    let end = Timestamp::from_millis(1_795_362_460_000);
+    let spec = WindowSpec {
+        length_nanos: 60_000_000_000,
+        slide_nanos: 60_000_000_000,
+    };
+    WindowReport {
+        spec,
+        start: spec.start(end),
+        end,
+        covered: (Timestamp::from_millis(1_795_362_455_000), end),
+        is_final: true,
+        counts: Rows {
+            shown: rows,
+            hidden: Hidden::default(),
+        },
+        trending: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::counts::KeyPlace;
 use crate::decimal::Decimal;
+use crate::delivery::Parcel;
 use crate::event::EventChange;
 use crate::lane::Mark;
 use crate::ledger::Ledger;
@@ -33,6 +34,8 @@ pub struct BatchChange {
     pub other_sum: Option<Decimal>,
     /// The change of each shard's keys.
     pub shards: Vec<ShardChange>,
+    /// What the sinks are to have of the batch (`--to`).
+    pub parcel: Option<Arc<Parcel>>,
     /// What it changed in the open windows.
     pub windows: WindowsChange,
     /// What the history is to tell of it; nothing if there is none.

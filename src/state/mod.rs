@@ -17,6 +17,9 @@
 //! opened where it stood. What the totals mean ([`Meaning`]) is stored too: a run that would count something
 //! else into them is refused.
 //!
+//! What sinks (`--to`) have not taken yet waits here too ([`Spool`]), saved with the batch it is of, and so does how
+//! far each of them has come.
+//!
 //! [`Look`] reads a state file while somebody counts into it; [`merge`] adds several up.
 //!
 //! WAL mode, `synchronous = NORMAL`: the death of the process loses nothing that was saved; the death of the
@@ -36,6 +39,7 @@ mod restore;
 mod save;
 mod schema;
 mod sound;
+mod spool;
 mod stage;
 mod windows;
 
@@ -51,5 +55,6 @@ pub use merge::merge;
 pub use open::{CACHE_BYTES, Locked, Saved, SavedPart, State};
 pub use restore::{Restored, restore};
 pub use save::{Begin, KEY_BYTES, Outcome, Saver};
+pub use spool::{Place, Spool, Spooled, places};
 pub use stage::{SENT_MAX, Sender, Stage, connect};
 pub use windows::KeptWindows;

@@ -24,6 +24,7 @@ use crate::state::change::{BatchChange, WindowsChange};
 use crate::state::history::PendingHistory;
 use crate::state::lock::Lock;
 use crate::state::open::{State, words};
+use crate::state::spool::{Spool, SpoolSaver};
 use crate::state::windows::{Loose, PendingWindows};
 
 /// What a key costs here beside its bytes, which are shared, in bytes: its row number (8), its new row (32)
@@ -41,6 +42,8 @@ pub struct Saver {
     loose: Loose,
     sources: Vec<String>,
     keep_nanos: u64,
+    /// What waits for sinks, if there are any.
+    spool: Option<SpoolSaver>,
     path: PathBuf,
     _lock: Lock,
 }
@@ -165,9 +168,29 @@ impl Saver {
             },
             sources: begin.sources.iter().map(|&name| name.to_owned()).collect(),
             keep_nanos: begin.keep_nanos,
+            spool: None,
             path,
             _lock: lock,
         })
+    }
+
+    /// The same with what waits for sinks.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub fn with_spool(mut self, spool: Arc<Spool>) -> Result<Saver, Error> {
+        let saver = SpoolSaver::new(&self.db, spool).map_err(|error| Error::Setting {
+            name: "state",
+            value: self.path.display().to_string(),
+            remedy: words(&error),
+        })?;
+        self.spool = Some(saver);
+        Ok(self)
+    }
+
+    /// What waits for sinks.
+    pub(super) fn spool(&mut self) -> Option<&mut SpoolSaver> {
+        self.spool.as_mut()
     }
 
     /// The file.
@@ -206,6 +229,9 @@ impl Saver {
         if let Some(past) = &change.past {
             pending.history.note(&change.mark, past, &rows);
         }
+        if let (Some(spool), Some(parcel)) = (&mut self.spool, change.parcel) {
+            spool.note(parcel);
+        }
         pending.last = Some(LastBatch {
             batch: change.mark.batch,
             end: change.mark.end,
@@ -223,32 +249,35 @@ impl Saver {
     /// If it cannot be saved; it stays noted.
     pub fn save(&mut self) -> rusqlite::Result<Arc<[SourceOffsets]>> {
         self.pending.combine();
-        let Some(last) = &self.pending.last else {
+        let is_behind = self.spool.as_ref().is_some_and(SpoolSaver::is_behind);
+        if self.pending.last.is_none() && !is_behind {
             return Ok(Arc::default());
-        };
+        }
         faults::disk()?;
         let change = self.db.transaction()?;
-        insert_keys(&change, &self.pending.keys, &self.shards)?;
-        faults::disk()?;
-        update_totals(&change, &self.pending.totals, &self.pending.sums)?;
-        faults::disk()?;
-        update_files(&change, self.pending.files.values(), last.batch)?;
-        faults::disk()?;
-        update_parts(&change, &last.offsets)?;
-        faults::disk()?;
-        update_progress(&change, last)?;
-        faults::disk()?;
-        let windows = &self.pending.windows;
-        let loose = windows.save(&change, last.batch, &self.sources, &self.loose)?;
-        faults::disk()?;
-        let oldest = last.end.minus_nanos(self.keep_nanos);
-        self.pending.history.save(&change, oldest)?;
+        let mut loose = None;
+        if let Some(last) = &self.pending.last {
+            save_batches(&change, &self.pending, last, &self.shards)?;
+            faults::disk()?;
+            let windows = &self.pending.windows;
+            loose = Some(windows.save(&change, last.batch, &self.sources, &self.loose)?);
+            faults::disk()?;
+            let oldest = last.end.minus_nanos(self.keep_nanos);
+            self.pending.history.save(&change, oldest)?;
+        }
+        if let Some(spool) = &mut self.spool {
+            spool.write(&change)?;
+        }
         faults::disk()?;
         change.commit()?;
-        self.loose = loose;
-        let offsets = Arc::clone(&last.offsets);
-        self.pending = Pending::default();
-        Ok(offsets)
+        if let Some(loose) = loose {
+            self.loose = loose;
+        }
+        let last = std::mem::take(&mut self.pending).last;
+        if let Some(spool) = &mut self.spool {
+            spool.written(last.as_ref().map(|last| last.batch));
+        }
+        Ok(last.map(|last| last.offsets).unwrap_or_default())
     }
 
     /// Ends the run; the file can then be copied alone.
@@ -283,6 +312,23 @@ fn last_of_each_row<T: Copy>(figures: &mut Vec<(i64, T)>) {
         }
         is_same
     });
+}
+
+fn save_batches(
+    change: &Transaction<'_>,
+    pending: &Pending,
+    last: &LastBatch,
+    shards: &[ShardRows],
+) -> rusqlite::Result<()> {
+    insert_keys(change, &pending.keys, shards)?;
+    faults::disk()?;
+    update_totals(change, &pending.totals, &pending.sums)?;
+    faults::disk()?;
+    update_files(change, pending.files.values(), last.batch)?;
+    faults::disk()?;
+    update_parts(change, &last.offsets)?;
+    faults::disk()?;
+    update_progress(change, last)
 }
 
 fn insert_keys(

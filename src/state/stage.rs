@@ -16,6 +16,7 @@ use crate::source::{Commit, SourceOffsets};
 use crate::state::change::BatchChange;
 use crate::state::open::words;
 use crate::state::save::{Outcome, Saver};
+use crate::state::spool::{Spool, SpoolSaver};
 use crate::thread::ThreadSleeper;
 
 /// Batches that may wait to be saved unless somebody says how many.
@@ -33,7 +34,7 @@ enum Item {
 #[derive(Debug)]
 struct Queue {
     items: ArrayQueue<Item>,
-    stage: ThreadSleeper,
+    stage: Arc<ThreadSleeper>,
     /// The last save failed.
     is_failing: AtomicBool,
 }
@@ -52,22 +53,28 @@ pub struct Stage {
     merge: Arc<ThreadSleeper>,
     saver: Saver,
     committers: Vec<Option<Box<dyn Commit>>>,
+    /// What waits for sinks, if there are any.
+    spool: Option<Arc<Spool>>,
     clock: Arc<dyn Clock>,
 }
 
 /// A queue of `lag` batches between the merge, whose sleeper this is, and the thread that saves them. The
 /// committers hear of each batch that is saved.
 pub fn connect(
-    saver: Saver,
+    mut saver: Saver,
     lag: usize,
     merge: &Arc<ThreadSleeper>,
     committers: Vec<Option<Box<dyn Commit>>>,
     clock: &Arc<dyn Clock>,
 ) -> (Sender, Stage) {
+    let spool = saver.spool().map(|spool| Arc::clone(&spool.spool));
     let queue = Arc::new(Queue {
         items: ArrayQueue::new(lag),
-        stage: ThreadSleeper::default(),
         is_failing: AtomicBool::new(false),
+        stage: match &spool {
+            Some(spool) => Arc::clone(&spool.stage),
+            None => Arc::default(),
+        },
     });
     let sender = Sender {
         queue: Arc::clone(&queue),
@@ -80,6 +87,7 @@ pub fn connect(
         merge: Arc::clone(merge),
         saver,
         committers,
+        spool,
         clock: Arc::clone(clock),
     };
     (sender, stage)
@@ -139,42 +147,81 @@ impl Stage {
         self.queue.stage.adopt();
         let mut failure = None;
         loop {
+            self.wait_for_sinks(&mut failure);
             let outcome = self.take_all();
-            let saved = self.saver.save();
-            // Relaxed: nothing is concluded from it.
-            self.queue
-                .is_failing
-                .store(saved.is_err(), Ordering::Relaxed);
-            match saved {
-                Ok(offsets) => {
-                    if failure.take().is_some() {
-                        tracing::warn!(
-                            "saved in {} again: it lacks nothing",
-                            self.saver.path().display()
-                        );
-                    }
-                    self.commit(&offsets);
-                }
-                Err(error) => {
-                    if failure.is_none() {
-                        tracing::error!(
-                            "cannot save in {}: {}; counting goes on, and each batch tries again",
-                            self.saver.path().display(),
-                            words(&error)
-                        );
-                    }
-                    failure = Some(error);
-                }
-            }
+            self.save(&mut failure);
             if let Some(outcome) = outcome {
+                self.see_sinks_off(&mut failure);
                 return self.end(failure, &outcome);
             }
         }
     }
 
-    /// Takes note of all that waits, once there is something. How the run ended, if nothing follows.
+    fn save(&mut self, failure: &mut Option<rusqlite::Error>) {
+        let saved = self.saver.save();
+        // Relaxed: nothing is concluded from it.
+        self.queue
+            .is_failing
+            .store(saved.is_err(), Ordering::Relaxed);
+        match saved {
+            Ok(offsets) => {
+                if failure.take().is_some() {
+                    tracing::warn!(
+                        "saved in {} again: it lacks nothing",
+                        self.saver.path().display()
+                    );
+                }
+                self.commit(&offsets);
+            }
+            Err(error) => {
+                if failure.is_none() {
+                    tracing::error!(
+                        "cannot save in {}: {}; counting goes on, and each batch tries again",
+                        self.saver.path().display(),
+                        words(&error)
+                    );
+                }
+                *failure = Some(error);
+            }
+        }
+    }
+
+    /// Takes no more while too much waits for a sink, unless the run is being stopped.
+    fn wait_for_sinks(&mut self, failure: &mut Option<rusqlite::Error>) {
+        let Some(spool) = self.spool.clone() else {
+            return;
+        };
+        while self.saver.spool().is_some_and(SpoolSaver::is_full) && !spool.is_stopped() {
+            let looks = || (spool.take_news() || spool.is_stopped()).then_some(());
+            self.queue.stage.wait(looks);
+            self.save(failure);
+        }
+    }
+
+    /// Saves how far the sinks come that still take what waits, until each of them has ended.
+    fn see_sinks_off(&mut self, failure: &mut Option<rusqlite::Error>) {
+        let Some(spool) = self.spool.clone() else {
+            return;
+        };
+        spool.close();
+        while !spool.is_abandoned() {
+            self.queue.stage.wait(|| spool.take_news().then_some(()));
+            self.save(failure);
+            if failure.is_some() {
+                spool.cut();
+            }
+        }
+        self.save(failure);
+    }
+
+    /// Takes note of all that waits, once there is something, be it only that a sink has come further. How the
+    /// run ended, if nothing follows.
     fn take_all(&mut self) -> Option<Outcome> {
-        let mut item = Some(self.queue.stage.wait(|| self.queue.items.pop()));
+        let mut item = self.queue.stage.wait(|| {
+            let item = self.queue.items.pop();
+            let news = || self.spool.as_ref().is_some_and(|spool| spool.take_news());
+            (item.is_some() || news()).then_some(item)
+        });
         while let Some(next) = item {
             self.merge.wake();
             match next {
@@ -242,6 +289,7 @@ mod tests {
             shards: vec![ShardChange::default()],
             windows: WindowsChange::None,
             past: None,
+            parcel: None,
         }
     }
 

@@ -36,3 +36,4 @@ mod settings;
 mod bad_lines;
 mod restart;
 mod state;
+mod sinks;

@@ -46,6 +46,11 @@ fn windows_by_event_time_are_exact_after_kills() {
     torture::timed(&options(fastrand::u64(..1 << 32), 15)).unwrap();
 }
 
+#[test]
+fn what_a_file_has_in_the_end_is_what_was_counted_whatever_was_killed() {
+    torture::delivered(&options(fastrand::u64(..1 << 32), 15)).unwrap();
+}
+
 /// A file that is shorter than it says.
 struct Short(Option<Extent>);
 

@@ -9,14 +9,17 @@
 //!
 //! Windows are held to the oracle too: those by arrival to the batches that the state's history tells of, those by
 //! event time ([`timed`]) to the records themselves.
+//! [`delivered`] looks at what sinks (`--to`) have in the end as well.
 //!
 //! [`finished`] counts files and archives that do not change, [`growing`] one that grows and is rotated while
 //! it is counted, [`appearing`] those that appear in a folder, [`topic`] a Kafka topic that grows.
 
+mod delivered;
 mod input;
 mod kills;
 mod rounds;
 mod verdict;
 
+pub use delivered::delivered;
 pub use kills::Kills;
 pub use rounds::{Options, appearing, finished, growing, timed, topic};

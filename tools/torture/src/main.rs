@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use torture::{Options, appearing, finished, growing, timed};
+use torture::{Options, appearing, delivered, finished, growing, timed};
 
 /// Kills in a round at the most; then its result is looked at.
 const KILLS_A_ROUND: u32 = 25;
@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         ("growing", Box::new(growing)),
         ("appearing", Box::new(appearing)),
         ("timed", Box::new(timed)),
+        ("delivered", Box::new(delivered)),
     ];
     #[cfg(feature = "kafka")]
     if let Some(broker) = args.broker {

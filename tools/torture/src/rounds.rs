@@ -14,7 +14,7 @@ use crate::kills::Kills;
 use crate::verdict::{check, check_arrival, check_timed, lines, oracle};
 
 /// The flags of every run: short batches, so that there are many saves, and windows over them.
-const FLAGS: [&str; 8] = [
+pub(crate) const FLAGS: [&str; 8] = [
     "--by=status",
     "--every=10ms",
     "--window=40ms",
@@ -59,7 +59,7 @@ pub struct Options {
 }
 
 /// What went wrong, with the seed.
-type Outcome = Result<(u32, u32), String>;
+pub(crate) type Outcome = Result<(u32, u32), String>;
 
 /// Counts files and an archive that do not change, killed until they are counted. Then counts them again,
 /// which must add nothing.
@@ -320,10 +320,10 @@ fn aged(log: &Path, age: u32) -> PathBuf {
     PathBuf::from(format!("{}.{age}", log.display()))
 }
 
-fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder for scratch files")
 }
 
-fn told(options: &Options, what: &str) -> String {
+pub(crate) fn told(options: &Options, what: &str) -> String {
     format!("seed {}: {what}", options.seed)
 }

@@ -1,0 +1,238 @@
+//! The thread of a sink: parcels out of what waits, one after the other, until each is taken.
+//!
+//! It waits for its sink alone, and nobody in the counting waits for it. A failure is told when it begins, when it
+//! changes and when it is over, however often it comes.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::figures::Figures;
+use super::outlet::{Outlet, Receipt, Refusal};
+use super::parcel::Parcel;
+use super::queue::Queue;
+use crate::clock::Clock;
+use crate::reader::Stop;
+use crate::sink::text;
+use crate::state::Spooled;
+
+/// The first pause after a failure; each further one is twice as long, up to the longest.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// The longest pause that a sink may ask for.
+const ASKED_PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// How often a pause is interrupted, to see whether the run is over.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// Where a courier gets its parcels from.
+pub enum Feed {
+    /// Memory.
+    Queue(Arc<Queue>),
+    /// The state file.
+    Spool(Spooled),
+}
+
+impl Feed {
+    fn adopt(&self) {
+        match self {
+            Feed::Queue(queue) => queue.courier.adopt(),
+            Feed::Spool(spool) => spool.adopt(),
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<Arc<Parcel>>, Refusal> {
+        match self {
+            Feed::Queue(queue) => Ok(queue.next()),
+            Feed::Spool(spool) => spool.next(),
+        }
+    }
+
+    fn done(&mut self, parcel: &Parcel, mark: Option<String>) {
+        match self {
+            Feed::Queue(_) => {}
+            Feed::Spool(spool) => spool.done(parcel.batch(), mark),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match self {
+            Feed::Queue(queue) => queue.is_over(),
+            Feed::Spool(spool) => spool.is_over(),
+        }
+    }
+}
+
+/// Carries parcels to one sink.
+pub struct Courier {
+    /// Where they come from.
+    pub feed: Feed,
+    /// Where they go.
+    pub outlet: Box<dyn Outlet>,
+    /// What became of them.
+    pub figures: Arc<Figures>,
+    /// How long it goes on trying when the run is over.
+    pub drain: Duration,
+    /// Whether the run is being stopped.
+    pub stop: Stop,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Courier {
+    /// Carries until nothing follows, or the run is over and the sink takes nothing for too long.
+    pub fn run(mut self) {
+        self.feed.adopt();
+        let mut trouble = Trouble::default();
+        loop {
+            match self.feed.next() {
+                Ok(Some(parcel)) => {
+                    if !self.carry(&parcel, &mut trouble) {
+                        return self.give_up(&trouble);
+                    }
+                }
+                Ok(None) => break,
+                Err(refusal) => {
+                    if !self.again(&refusal, &mut trouble, Duration::ZERO) {
+                        return self.give_up(&trouble);
+                    }
+                }
+            }
+        }
+        if let Err(refusal) = self.outlet.finish() {
+            self.figures.refuse(&refusal.to_string());
+            tracing::error!("{}: {refusal}", self.figures.name);
+        }
+    }
+
+    /// Hands a parcel over until it is taken or will never be. `false`: time is up.
+    fn carry(&mut self, parcel: &Parcel, trouble: &mut Trouble) -> bool {
+        loop {
+            let begun = self.clock.now();
+            match self.outlet.deliver(parcel) {
+                Ok(Receipt { rows, mark }) => {
+                    self.figures.took(rows);
+                    self.feed.done(parcel, mark);
+                    trouble.end(&self.figures.name);
+                    return true;
+                }
+                Err(Refusal::Never(text)) => {
+                    self.figures.refuse(&text);
+                    tracing::error!(
+                        "{}: batch {} is not taken and passed over: {text}",
+                        self.figures.name,
+                        parcel.batch()
+                    );
+                    self.feed.done(parcel, None);
+                    return true;
+                }
+                Err(refusal) => {
+                    let taken = self.clock.now().nanos_since(begun);
+                    if !self.again(&refusal, trouble, Duration::from_nanos(taken)) {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Pauses before the next attempt, after one that took so long. `false`: there is to be none.
+    fn again(&self, refusal: &Refusal, trouble: &mut Trouble, taken: Duration) -> bool {
+        self.figures.failed(&refusal.to_string());
+        let pause = trouble.next(refusal);
+        if trouble.is_news(refusal) {
+            tracing::warn!(
+                "{}: {refusal}; tried again, counting goes on",
+                self.figures.name
+            );
+        }
+        let is_over = self.feed.is_over();
+        trouble.count(is_over, taken);
+        let mut left = pause;
+        while !left.is_zero() {
+            if self.feed.is_over() && trouble.drained >= self.drain {
+                return false;
+            }
+            let slice = left.min(SLICE);
+            // Unparked early, it only tries early.
+            thread::park_timeout(slice);
+            left -= slice;
+            trouble.count(self.feed.is_over(), slice);
+            if let Feed::Spool(spool) = &self.feed
+                && self.stop.is_stopped()
+            {
+                spool.tell_stopped();
+            }
+        }
+        true
+    }
+
+    fn give_up(self, trouble: &Trouble) {
+        let waited = text::duration(u64::try_from(trouble.drained.as_nanos()).unwrap_or(u64::MAX));
+        match &self.feed {
+            Feed::Queue(queue) => {
+                // The one at hand, and those behind it.
+                let lost = 1 + queue.give_up();
+                self.figures.lose(lost);
+                tracing::error!(
+                    "{}: given up after {waited} (--to-drain): {lost} batches are lost; with --state they would wait",
+                    self.figures.name
+                );
+            }
+            Feed::Spool(spool) => {
+                let waiting = spool.waiting();
+                self.figures.wait(waiting);
+                tracing::warn!(
+                    "{}: given up after {waited} (--to-drain): {waiting} batches wait in the state for the next run",
+                    self.figures.name
+                );
+            }
+        }
+    }
+}
+
+/// A row of failures.
+#[derive(Debug, Default)]
+struct Trouble {
+    told: Option<String>,
+    pause: Option<Duration>,
+    /// How long the sink has failed since the run was over.
+    drained: Duration,
+}
+
+impl Trouble {
+    fn next(&mut self, refusal: &Refusal) -> Duration {
+        let pause = self
+            .pause
+            .map_or(PAUSE_MIN, |pause| PAUSE_MAX.min(pause * 2));
+        self.pause = Some(pause);
+        // Couriers of many programs must not come back all at once.
+        let pause = pause.mul_f64(0.75 + fastrand::f64() / 2.0);
+        match refusal {
+            Refusal::Later(_, Some(asked)) => pause.max(*asked).min(ASKED_PAUSE_MAX),
+            _ => pause,
+        }
+    }
+
+    fn is_news(&mut self, refusal: &Refusal) -> bool {
+        let text = refusal.to_string();
+        let is_news = self.told.as_ref() != Some(&text);
+        self.told = Some(text);
+        is_news
+    }
+
+    fn count(&mut self, is_over: bool, time: Duration) {
+        if is_over {
+            self.drained += time;
+        }
+    }
+
+    fn end(&mut self, name: &str) {
+        if self.told.take().is_some() {
+            tracing::warn!("{name}: takes results again");
+        }
+        self.pause = None;
+        self.drained = Duration::ZERO;
+    }
+}

@@ -1,0 +1,375 @@
+//! `file:PATH`: JSON lines, or CSV if the name ends so; behind `.gz` or `.zst` compressed, an archive for each batch.
+//!
+//! The file is appended to. With `rotate=SIZE` it is put aside when it is that long, with a number in its name; with
+//! a time in the name (`counts-%Y%m%d-%H.jsonl`, local time) batches go to the file of their beginning. A file that
+//! is put aside is synced, and has its name only then: until it is, a file with a time in its name is called
+//! `….part`. A name that is taken is left alone, and the new file gets a number.
+//!
+//! The state keeps which file it was and how long ([`Mark`]). A run that goes on from it cuts the file back to
+//! that, whatever an earlier one has written since, and is handed the same batch again: nothing is missing and
+//! nothing stands there twice. Without a state what is half written is cut off, so that nothing is glued to it.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use jiff::fmt::strtime;
+use rustix::fs::{Access, access};
+
+use super::outlet::{Context, Outlet, Receipt, Refusal};
+use super::parcel::{Choice, Parcel};
+use super::print::{Format, Packing, packed, print};
+use super::spec::{FileOptions, SinkSpec};
+use super::whole::whole_bytes;
+use crate::clock::Timestamp;
+use crate::error::reason;
+use crate::sink::SinkOptions;
+
+/// A sink in the file system.
+#[derive(Debug)]
+pub(super) struct FileOutlet {
+    /// The name, or the pattern of names.
+    pattern: String,
+    choice: Choice,
+    format: Format,
+    packing: Packing,
+    rotate_bytes: u64,
+    options: SinkOptions,
+    /// Where an earlier run left off, until the first parcel comes.
+    left: Option<Mark>,
+    current: Option<Current>,
+}
+
+/// The file that is being written.
+#[derive(Debug)]
+struct Current {
+    file: File,
+    /// What it is called now.
+    path: PathBuf,
+    /// What it is to be called.
+    name: PathBuf,
+    /// Its length, all of it whole.
+    bytes: u64,
+    /// A device or a pipe is neither measured nor moved.
+    is_regular: bool,
+}
+
+/// Which file it was, what it is to be called, and how long it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mark {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    name: PathBuf,
+}
+
+impl FileOutlet {
+    pub(super) fn new(
+        pattern: &str,
+        options: &FileOptions,
+        spec: &SinkSpec,
+        context: &Context,
+        mark: Option<&str>,
+    ) -> FileOutlet {
+        let (_, format, packing) = suffixes(pattern);
+        FileOutlet {
+            pattern: pattern.to_owned(),
+            choice: spec.choice,
+            format,
+            packing,
+            rotate_bytes: options.rotate_bytes.unwrap_or(u64::MAX),
+            options: context.rows.clone(),
+            left: mark.and_then(|mark| mark.parse().ok()),
+            current: None,
+        }
+    }
+
+    fn has_time(&self) -> bool {
+        self.pattern.contains('%')
+    }
+
+    /// The name of the file that a batch belongs to.
+    fn name_at(&self, time: Timestamp) -> Result<PathBuf, Refusal> {
+        if !self.has_time() {
+            return Ok(PathBuf::from(&self.pattern));
+        }
+        let time = jiff::Timestamp::from_nanosecond(time.as_nanos().into());
+        let time = time.map_err(|error| Refusal::Wrong(error.to_string()))?;
+        let time = time.to_zoned(self.options.zone.clone());
+        strtime::format(&self.pattern, &time)
+            .map(PathBuf::from)
+            .map_err(|error| Refusal::Wrong(format!("its name makes no time: {error}")))
+    }
+
+    /// What a file is called while it is written.
+    fn working(&self, name: &Path) -> PathBuf {
+        match self.has_time() {
+            true => with_suffix(name, ".part"),
+            false => name.to_owned(),
+        }
+    }
+
+    /// The file for a batch whose file is to be called `name`, and that is long enough to be put aside no more.
+    fn ready(&mut self, name: &Path) -> io::Result<Current> {
+        let resumed = match self.current.take() {
+            Some(current) => Some(current),
+            None => self.resume(name)?,
+        };
+        let current = match resumed {
+            Some(current) => current,
+            None => self.append_to(name)?,
+        };
+        if current.name == name && current.bytes < self.rotate_bytes {
+            return Ok(current);
+        }
+        put_aside(current)?;
+        self.append_to(name)
+    }
+
+    /// The file that an earlier run left off in, as the state knows it.
+    fn resume(&mut self, name: &Path) -> io::Result<Option<Current>> {
+        let Some(left) = self.left.take() else {
+            return Ok(None);
+        };
+        let path = self.working(&left.name);
+        if identity(&path) == Some((left.device, left.inode)) {
+            let mut current = open(path, left.name)?;
+            if current.bytes >= left.bytes {
+                current.cut(left.bytes)?;
+                return Ok(Some(current));
+            }
+            tracing::warn!(
+                "{}: shorter than it was when the state was saved: going on at its end",
+                current.path.display()
+            );
+            return Ok(Some(current));
+        }
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        let entries = fs::read_dir(folder.unwrap_or(Path::new(".")))?;
+        let mut inodes = entries.filter_map(Result::ok).map(|entry| {
+            let metadata = entry.metadata().ok()?;
+            Some((metadata.dev(), metadata.ino()))
+        });
+        let newer = self.working(name);
+        if inodes.any(|inode| inode == Some((left.device, left.inode))) && newer.exists() {
+            // The earlier run put its file aside and began the next one, of which the state knows nothing.
+            open(newer, name.to_owned())?.cut(0)?;
+        }
+        Ok(None)
+    }
+
+    /// A file to append to, without what is half written in it.
+    fn append_to(&self, name: &Path) -> io::Result<Current> {
+        let mut current = open(self.working(name), name.to_owned())?;
+        if current.is_regular && current.bytes > 0 {
+            let mut file = File::open(&current.path)?;
+            let whole = whole_bytes(&mut file, self.format, self.packing)?;
+            if whole < current.bytes {
+                tracing::warn!(
+                    "{}: {} bytes at its end are half written: cut off",
+                    current.path.display(),
+                    current.bytes - whole
+                );
+                current.cut(whole)?;
+            }
+        }
+        Ok(current)
+    }
+
+    fn write(&self, current: &mut Current, parcel: &Parcel) -> io::Result<u64> {
+        let is_begun = current.bytes > 0;
+        let mut file = &current.file;
+        let rows = packed(self.packing, &mut file, |out| {
+            print(
+                parcel,
+                &self.choice,
+                self.format,
+                (&self.options, is_begun),
+                out,
+            )
+        })?;
+        current.bytes = match current.is_regular {
+            true => current.file.metadata()?.len(),
+            // It has begun, which is all that is asked of it.
+            false => 1,
+        };
+        Ok(rows)
+    }
+}
+
+impl Outlet for FileOutlet {
+    fn check(&mut self) -> Result<String, Refusal> {
+        let name = self.name_at(Timestamp::default())?;
+        let path = self.working(&name);
+        let folder = match path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        let wrong = |what: &Path, error: io::Error| {
+            Refusal::Wrong(format!(
+                "cannot write {}: {}; name a file in a folder that is there and may be written to",
+                what.display(),
+                reason(&error)
+            ))
+        };
+        match fs::metadata(&path) {
+            Ok(found) if found.is_dir() => {
+                return Err(Refusal::Wrong("that is a folder; name a file".to_owned()));
+            }
+            Ok(_) => access(&path, Access::WRITE_OK).map_err(|error| wrong(&path, error.into()))?,
+            Err(_) => {
+                fs::read_dir(folder).map_err(|error| wrong(folder, error))?;
+                access(folder, Access::WRITE_OK).map_err(|error| wrong(folder, error.into()))?;
+            }
+        }
+        let what = match self.format {
+            Format::Json => "JSON lines",
+            Format::Csv => "CSV rows",
+        };
+        Ok(format!("{what} can be appended to it"))
+    }
+
+    fn deliver(&mut self, parcel: &Parcel) -> Result<Receipt, Refusal> {
+        let name = self.name_at(parcel.start())?;
+        let mut current = self.ready(&name)?;
+        let before = current.bytes;
+        match self.write(&mut current, parcel) {
+            Ok(rows) => {
+                let mark = current.mark()?;
+                self.current = Some(current);
+                Ok(Receipt { rows, mark })
+            }
+            Err(error) => {
+                // If this fails too, what is half written is cut off when the file is opened again.
+                if current.is_regular && current.cut(before).is_ok() {
+                    self.current = Some(current);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), Refusal> {
+        let Some(current) = self.current.take() else {
+            return Ok(());
+        };
+        match self.has_time() {
+            true => put_aside(current)?,
+            false if current.is_regular => current.file.sync_all()?,
+            false => {}
+        }
+        Ok(())
+    }
+}
+
+impl Current {
+    fn cut(&mut self, bytes: u64) -> io::Result<()> {
+        self.file.set_len(bytes)?;
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    fn mark(&self) -> io::Result<Option<String>> {
+        if !self.is_regular {
+            return Ok(None);
+        }
+        let metadata = self.file.metadata()?;
+        let name = self.name.display();
+        Ok(Some(format!(
+            "{} {} {} {name}",
+            metadata.dev(),
+            metadata.ino(),
+            self.bytes
+        )))
+    }
+}
+
+impl FromStr for Mark {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Mark, ()> {
+        let mut words = text.splitn(4, ' ');
+        let mut number = || words.next()?.parse().ok();
+        let numbers = (number(), number(), number());
+        match (numbers, words.next()) {
+            ((Some(device), Some(inode), Some(bytes)), Some(name)) => Ok(Mark {
+                device,
+                inode,
+                bytes,
+                name: name.into(),
+            }),
+            _ => Err(()),
+        }
+    }
+}
+
+fn open(path: PathBuf, name: PathBuf) -> io::Result<Current> {
+    let file = File::options().append(true).create(true).open(&path)?;
+    let metadata = file.metadata()?;
+    Ok(Current {
+        file,
+        path,
+        name,
+        bytes: metadata.len(),
+        is_regular: metadata.is_file(),
+    })
+}
+
+/// Gives a file its last name, when it is on the disk.
+fn put_aside(current: Current) -> io::Result<()> {
+    if !current.is_regular {
+        return Ok(());
+    }
+    current.file.sync_all()?;
+    let mut name = current.name.clone();
+    let mut number = 0;
+    while name == current.path || name.exists() {
+        number += 1;
+        name = numbered(&current.name, number);
+    }
+    fs::rename(&current.path, &name)?;
+    let folder = name.parent().filter(|folder| *folder != Path::new(""));
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// `counts.jsonl.gz` as `counts.7.jsonl.gz`.
+fn numbered(path: &Path, number: u64) -> PathBuf {
+    let name = path.display().to_string();
+    let (stem, _, _) = suffixes(&name);
+    format!("{}.{number}{}", &name[..stem], &name[stem..]).into()
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Where a name's suffixes begin, and what they say.
+fn suffixes(name: &str) -> (usize, Format, Packing) {
+    let packings = [(".gz", Packing::Gzip), (".zst", Packing::Zstd)];
+    let packing = packings.iter().find(|(suffix, _)| name.ends_with(suffix));
+    let (end, packing) = match packing {
+        Some((suffix, packing)) => (name.len() - suffix.len(), *packing),
+        None => (name.len(), Packing::None),
+    };
+    let formats = [
+        (".csv", Format::Csv),
+        (".jsonl", Format::Json),
+        (".ndjson", Format::Json),
+        (".json", Format::Json),
+    ];
+    let stem = &name[..end];
+    let format = formats.iter().find(|(suffix, _)| stem.ends_with(suffix));
+    match format {
+        Some((suffix, format)) => (end - suffix.len(), *format, packing),
+        None => (end, Format::Json, packing),
+    }
+}

@@ -1,0 +1,107 @@
+//! What a sink has to be able to do, and which sinks there are.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::exec::ExecOutlet;
+use super::file::FileOutlet;
+use super::http::HttpOutlet;
+use super::parcel::Parcel;
+use super::spec::{SinkSpec, Target};
+use crate::error::{Error, reason};
+use crate::sink::SinkOptions;
+
+/// Takes parcels, one at a time, in the order of the batches.
+///
+/// A parcel that was not taken is handed over again, and so may one be that was taken in part, or wholly by a process
+/// that died before it could say so: what makes that harmless is the outlet's matter.
+pub trait Outlet: Send {
+    /// Sees whether it could take a parcel, and changes nothing that others see. Says what it found.
+    ///
+    /// # Errors
+    /// Why it could not.
+    fn check(&mut self) -> Result<String, Refusal>;
+
+    /// Takes a parcel.
+    ///
+    /// # Errors
+    /// Why it does not.
+    fn deliver(&mut self, parcel: &Parcel) -> Result<Receipt, Refusal>;
+
+    /// Nothing follows.
+    ///
+    /// # Errors
+    /// What could not be brought to its end; it is not tried again.
+    fn finish(&mut self) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+/// What was taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Rows that it has now.
+    pub rows: u64,
+    /// Where it stands now, in its own words; saved with the state, and given back to it at the next start.
+    pub mark: Option<String>,
+}
+
+/// Why a parcel was not taken. The text is lower case, without a full stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It may be taken later; not before so long, if the sink says so.
+    Later(String, Option<Duration>),
+    /// Somebody has to do something first: at the start of a run that ends it; later it is as [`Refusal::Later`].
+    Wrong(String),
+    /// It will never be taken: other parcels may.
+    Never(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Later(text, _) | Refusal::Wrong(text) | Refusal::Never(text) => {
+                f.write_str(text)
+            }
+        }
+    }
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Refusal {
+        let text = reason(&error);
+        match error.kind() {
+            io::ErrorKind::InvalidData => Refusal::Never(text),
+            _ => Refusal::Later(text, None),
+        }
+    }
+}
+
+/// What sinks need to know of the run.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// What results are known by, where several programs deliver to one place.
+    pub job: String,
+    /// Parts of a key, sums, growth: what rows look like.
+    pub rows: SinkOptions,
+}
+
+/// Makes a sink ready to be checked; `mark` is what it said of itself last, if there is a state.
+///
+/// # Errors
+/// If the build leaves it out, or a file that it needs cannot be read.
+pub fn open(
+    spec: &SinkSpec,
+    context: &Context,
+    mark: Option<&str>,
+) -> Result<Box<dyn Outlet>, Error> {
+    match &spec.target {
+        Target::File(path, options) => {
+            let outlet = FileOutlet::new(path, options, spec, context, mark);
+            Ok(Box::new(outlet))
+        }
+        Target::Exec(command) => Ok(Box::new(ExecOutlet::new(command, spec, context))),
+        Target::Http(url, options) => Ok(Box::new(HttpOutlet::new(url, options, spec, context)?)),
+    }
+}
