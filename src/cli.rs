@@ -152,6 +152,8 @@ Sinks (--to):
                           a time in the name (counts-%Y%m%d-%H.jsonl) makes a file for each time
   exec:COMMAND            run a command for every batch, its JSON lines on standard input
   http://…, https://…     a POST per batch, JSON lines, gzip (https:// with the feature tls)
+  postgres://USER@HOST/DB upsert rows into tables, created if they are missing (feature postgres);
+                          the password from PGPASSWORD, PGPASSFILE or password-file=FILE
 
 In front of a sink, as words:
   top=N                   rows of a report, the rest is summed
@@ -160,6 +162,7 @@ In front of a sink, as words:
   rotate=SIZE             file: put it aside when it is that long
   headers=FILE            http: send these headers too, a 'Name: value' on each line
   secret-file=FILE        http: sign bodies (X-Tallyline-Signature, HMAC with SHA-256)
+  schema=NAME, prefix=NAME, no-create, password-file=FILE    postgres
   ca=FILE                 https: the authority that certifies the server
 
 Examples:
@@ -184,6 +187,7 @@ Examples:
   tallyline count tcp://localhost:9998 --by status --http 8080   with a dashboard at http://127.0.0.1:8080/
   tallyline count tcp://localhost:9998 --by status --to 'rotate=64MiB file:/var/log/counts.jsonl'
   tallyline count tcp://localhost:9998 --by status --state s.db --to 'filter=totals exec:./notify'
+  tallyline count tcp://localhost:9998 --by status --state s.db --to postgres://me@localhost/db
 
 Settings:
   Every flag can stand in a TOML file under its long name (--config job.toml) and in the

@@ -61,6 +61,10 @@ class Server:
         self.ports_file.write_text(" ".join(map(str, ports)) + "\n")
         return ports
 
+    def remove(self):
+        """Takes the folder away."""
+        shutil.rmtree(self.home, ignore_errors=True)
+
     def pid(self):
         """The number of the running process; it leads a process group of its own."""
         try:
@@ -181,4 +185,4 @@ def act(server, args):
         print(server.addresses())
     else:
         server.end(signal.SIGTERM)
-        shutil.rmtree(server.home, ignore_errors=True)
+        server.remove()

@@ -26,6 +26,12 @@ mod file;
 mod whole;
 mod exec;
 mod http;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+mod tables;
+#[cfg(feature = "postgres")]
+mod pgpass;
 
 pub use courier::{Courier, Feed};
 pub use dispatch::Dispatch;

@@ -103,5 +103,17 @@ pub fn open(
         }
         Target::Exec(command) => Ok(Box::new(ExecOutlet::new(command, spec, context))),
         Target::Http(url, options) => Ok(Box::new(HttpOutlet::new(url, options, spec, context)?)),
+        #[cfg(feature = "postgres")]
+        Target::Postgres(url, options) => {
+            let outlet = super::postgres::PostgresOutlet::new(url, options, spec, context)?;
+            Ok(Box::new(outlet))
+        }
+        #[cfg(not(feature = "postgres"))]
+        Target::Postgres(..) => Err(Error::Setting {
+            name: "to",
+            value: spec.name(),
+            remedy: "this build leaves PostgreSQL out; build it with --features postgres"
+                .to_owned(),
+        }),
     }
 }

@@ -32,6 +32,8 @@ pub enum Target {
     Exec(String),
     /// An address to post to.
     Http(String, HttpOptions),
+    /// A database.
+    Postgres(String, PostgresOptions),
 }
 
 /// How a file is wanted.
@@ -52,8 +54,32 @@ pub struct HttpOptions {
     pub ca: Option<PathBuf>,
 }
 
+/// How a database is written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostgresOptions {
+    /// Where the tables are, if not where the role finds them.
+    pub schema: Option<String>,
+    /// What their names begin with.
+    pub prefix: String,
+    /// Whether tables that are missing are an error.
+    pub no_create: bool,
+    /// A file with the password.
+    pub password: Option<PathBuf>,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> PostgresOptions {
+        PostgresOptions {
+            schema: None,
+            prefix: "tallyline_".to_owned(),
+            no_create: false,
+            password: None,
+        }
+    }
+}
+
 /// What is told to those who wrote something else.
-const SINKS: &str = "write a sink such as file:counts.jsonl, exec:COMMAND or https://HOST/PATH, options in front of it";
+const SINKS: &str = "write a sink such as file:counts.jsonl, exec:COMMAND, https://HOST/PATH or postgres://USER@HOST/DB, options in front of it";
 
 /// The words that may stand in front of each kind.
 const COMMON: &str = "top=N, filter=WHAT, timeout=TIME";
@@ -102,6 +128,10 @@ impl SinkSpec {
             ("rotate", Target::File(_, file)) => file.rotate_bytes = Some(size(value)? as u64),
             ("headers", Target::Http(_, http)) => http.headers = Some(value.into()),
             ("secret-file", Target::Http(_, http)) => http.secret = Some(value.into()),
+            ("schema", Target::Postgres(_, sink)) => sink.schema = Some(word(value)?),
+            ("prefix", Target::Postgres(_, sink)) => sink.prefix = word(value)?,
+            ("no-create", Target::Postgres(_, sink)) => sink.no_create = true,
+            ("password-file", Target::Postgres(_, sink)) => sink.password = Some(value.into()),
             ("ca", Target::Http(_, http)) => http.ca = Some(value.into()),
             (_, target) => {
                 return Err(format!(
@@ -133,7 +163,7 @@ impl SinkSpec {
     pub fn path(&self) -> Option<&Path> {
         match &self.target {
             Target::File(path, _) => Some(Path::new(path)),
-            Target::Exec(_) | Target::Http(..) => None,
+            Target::Exec(_) | Target::Http(..) | Target::Postgres(..) => None,
         }
     }
 
@@ -142,7 +172,7 @@ impl SinkSpec {
         match &self.target {
             Target::File(path, _) => format!("file:{path}"),
             Target::Exec(command) => format!("exec:{command}"),
-            Target::Http(url, _) => url.clone(),
+            Target::Http(url, _) | Target::Postgres(url, _) => url.clone(),
         }
     }
 }
@@ -157,6 +187,9 @@ impl Target {
             "file" => Target::File(rest.to_owned(), FileOptions::default()),
             "exec" => Target::Exec(rest.trim().to_owned()),
             "http" | "https" => Target::Http(address(text)?, HttpOptions::default()),
+            "postgres" | "postgresql" => {
+                Target::Postgres(database(text)?, PostgresOptions::default())
+            }
             _ => return Ok(None),
         };
         match rest.trim() {
@@ -170,6 +203,7 @@ impl Target {
         match self {
             Target::File(..) => ", rotate=SIZE",
             Target::Exec(_) => "",
+            Target::Postgres(..) => ", schema=NAME, prefix=NAME, no-create, password-file=FILE",
             Target::Http(..) => ", headers=FILE, secret-file=FILE, ca=FILE",
         }
     }
@@ -186,9 +220,36 @@ fn address(text: &str) -> Result<String, String> {
     }
 }
 
+/// An address of a database, without a password, which everybody could read.
+fn database(text: &str) -> Result<String, String> {
+    let rest = text.split_once("://").map(|(_, rest)| rest);
+    let rest = rest.ok_or("write postgres://USER@HOST:PORT/DATABASE")?;
+    let user = rest.split(['/', '?']).next().unwrap_or_default();
+    let has_password = user
+        .rsplit_once('@')
+        .is_some_and(|(user, _)| user.contains(':'));
+    match has_password || rest.contains("password=") {
+        true => Err(
+            "no password is taken here; give it in PGPASSWORD, in a file that PGPASSFILE names, or with password-file="
+                .to_owned(),
+        ),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// A name that needs no thought: of a schema, or the beginning of a table's.
+fn word(text: &str) -> Result<String, String> {
+    let is_in_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    match text.chars().all(is_in_word) && (1..=40).contains(&text.len()) {
+        true => Ok(text.to_owned()),
+        false => Err("give small letters, digits and _, up to 40 of them".to_owned()),
+    }
+}
+
 /// A word in front of a sink.
 fn option(word: &str) -> Result<(&str, &str), String> {
     match word.split_once('=') {
+        None if word == "no-create" => Ok((word, "")),
         Some((name, value)) if !name.contains([':', '/']) => Ok((name, value)),
         _ => Err(match word.split_once(':') {
             Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) => {
@@ -278,6 +339,14 @@ mod tests {
             ),
             ("http://", "write http://HOST:PORT"),
             ("https://u:p@h/x", "no secret is taken here"),
+            ("postgres://u:p@h/x", "no password is taken here"),
+            ("postgres://u@h/x?password=p", "no password is taken here"),
+            ("postgres:x", "write postgres://USER@HOST:PORT/DATABASE"),
+            (
+                "prefix=a-b postgres://u@h/x",
+                "prefix=a-b: give small letters",
+            ),
+            ("no-create file:a", "no-create=: no such option here"),
         ] {
             let error = SinkSpec::parse(text).unwrap_err();
             assert!(error.starts_with(told), "{text}: {error}");

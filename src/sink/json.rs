@@ -291,7 +291,7 @@ fn ahead<'a>(rows: &'a [Row<'a>]) -> impl Iterator<Item = &'a Row<'a>> {
 }
 
 /// Appends `key` as the JSON value it was read from, escapes apart.
-fn push_key(key: KeyRef<'_>, out: &mut Vec<u8>) {
+pub(crate) fn push_key(key: KeyRef<'_>, out: &mut Vec<u8>) {
     match key.kind {
         KeyKind::String => push_string(&key.text(), out),
         KeyKind::Composite => {

@@ -22,6 +22,8 @@ pub use self::csv::CsvSink;
 pub use self::format::{OutputFormat, SinkOptions};
 pub use self::json::JsonSink;
 pub(crate) use self::json::extras;
+#[cfg(feature = "postgres")]
+pub(crate) use self::json::push_key;
 pub use self::none::NoneSink;
 pub use self::spark::SparkSink;
 pub use self::table::TableSink;

@@ -1,0 +1,404 @@
+//! `postgres://USER@HOST/DB`: rows in tables, so that a batch that is handed over again changes nothing.
+//!
+//! A batch is one transaction: its rows are copied into a temporary table and from there inserted, or updated where
+//! a row of the same job, start and key is there already. Totals are updated with every batch, from its own rows.
+//! A connection is kept; after a failure there is a new one.
+//!
+//! A key is stored as the JSON that `--output json` prints, in a column of type `text`: what PostgreSQL cannot store in
+//! a text, the character U+0000, is an escape there, as all control characters are. No two keys have the same JSON. An index cannot
+//! hold a key of 64 KiB, so rows are told apart by the key's SHA-256 (`key_hash`), which is as good.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use jiff::Timestamp as Time;
+use postgres::error::SqlState;
+use postgres::{Client, Config, NoTls, Transaction};
+use sha2::{Digest, Sha256};
+
+use super::outlet::{Context, Outlet, Receipt, Refusal};
+use super::parcel::{Choice, Parcel, Report};
+use super::pgpass;
+use super::spec::{PostgresOptions, SinkSpec};
+use super::tables::Tables;
+use crate::clock::Timestamp;
+use crate::error::{Error, reason};
+use crate::ledger::Ledger;
+use crate::sink::{BatchReport, RowSums, Rows, TotalsReport, WindowReport, push_key, text};
+
+/// Bytes of rows that are sent at a time.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Rows on their way from us to the tables, as long as a transaction lasts.
+const INCOMING: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS tallyline_incoming (key text, key_hash bytea, \
+                        count bigint, total bigint, sum numeric, total_sum numeric) ON COMMIT DELETE ROWS";
+
+/// A sink that is a database.
+pub(super) struct PostgresOutlet {
+    config: Config,
+    tables: Tables,
+    job: String,
+    choice: Choice,
+    may_create: bool,
+    timeout: Duration,
+    client: Option<Client>,
+}
+
+impl PostgresOutlet {
+    /// Finds the password, in the file that is named, the environment or PostgreSQL's own file of passwords.
+    ///
+    /// # Errors
+    /// If the address is none, or a file cannot be read.
+    pub(super) fn new(
+        url: &str,
+        options: &PostgresOptions,
+        spec: &SinkSpec,
+        context: &Context,
+    ) -> Result<PostgresOutlet, Error> {
+        let wrong = |remedy: String| Error::Setting {
+            name: "to",
+            value: spec.name(),
+            remedy,
+        };
+        let mut config: Config = url.parse().map_err(|error| {
+            wrong(format!(
+                "that is no address ({error}); write postgres://USER@HOST:PORT/DATABASE"
+            ))
+        })?;
+        config
+            .application_name("tallyline")
+            .connect_timeout(spec.timeout)
+            .tcp_user_timeout(spec.timeout);
+        let password = pgpass::password(&config, options.password.as_deref());
+        if let Some(password) = password.map_err(wrong)? {
+            config.password(password);
+        }
+        Ok(PostgresOutlet {
+            config,
+            tables: Tables::new(options.schema.as_deref(), &options.prefix),
+            job: context.job.clone(),
+            choice: spec.choice,
+            may_create: !options.no_create,
+            timeout: spec.timeout,
+            client: None,
+        })
+    }
+
+    fn connect(&self) -> Result<Client, Refusal> {
+        let mut client = self.config.connect(NoTls).map_err(|error| told(&error))?;
+        let encoding = client
+            .query_one("SHOW server_encoding", &[])
+            .map_err(|error| told(&error))?;
+        let encoding: &str = encoding.get(0);
+        if encoding != "UTF8" {
+            return Err(Refusal::Wrong(format!(
+                "the database is in {encoding}, which has not all characters; name one in UTF8"
+            )));
+        }
+        let settings = format!(
+            "SET statement_timeout = {}; SET client_min_messages = warning; {INCOMING}",
+            self.timeout.as_millis()
+        );
+        client
+            .batch_execute(&settings)
+            .map_err(|error| told(&error))?;
+        Ok(client)
+    }
+
+    /// The connection; a new one finds the tables, or makes them.
+    fn client(&mut self) -> Result<Client, Refusal> {
+        if let Some(client) = self.client.take() {
+            return Ok(client);
+        }
+        let mut client = self.connect()?;
+        if self.may_create {
+            for table in self.tables.all() {
+                if table
+                    .columns_of(&mut client)
+                    .map_err(|error| told(&error))?
+                    .is_empty()
+                {
+                    client
+                        .batch_execute(&table.create())
+                        .map_err(|error| told(&error))?;
+                }
+            }
+        }
+        Ok(client)
+    }
+
+    fn write(&self, client: &mut Client, parcel: &Parcel) -> io::Result<u64> {
+        let mut change = client.transaction().map_err(io::Error::other)?;
+        let mut rows = 0;
+        // Totals are made of a batch's rows, whether those are wanted or not.
+        let choice = Choice {
+            batches: true,
+            ..self.choice
+        };
+        parcel.each(&choice, |report| {
+            rows += match report {
+                Report::Batch(report) => self.batch(&mut change, report)?,
+                Report::Window(report) => self.window(&mut change, report)?,
+                Report::Totals(report) => self.totals(&mut change, report)?,
+            };
+            Ok(())
+        })?;
+        change.commit().map_err(io::Error::other)?;
+        Ok(rows)
+    }
+
+    fn batch(&self, change: &mut Transaction<'_>, report: &BatchReport<'_>) -> io::Result<u64> {
+        let Choice {
+            batches,
+            totals,
+            ledger,
+            ..
+        } = self.choice;
+        if batches || ledger {
+            self.ledger(change, report, &report.ledger)?;
+        }
+        if !batches && !totals {
+            return Ok(0);
+        }
+        copy(change, &report.counts)?;
+        let start = micros(report.start);
+        if batches {
+            let upsert = format!(
+                "INSERT INTO {counts} AS old (job, batch_start, key, key_hash, count, sum) \
+                 SELECT $1, $2::text::timestamptz, key, key_hash, count, sum FROM tallyline_incoming \
+                 ON CONFLICT (job, batch_start, key_hash) DO UPDATE SET count = excluded.count, sum = excluded.sum \
+                 WHERE (old.count, old.sum) IS DISTINCT FROM (excluded.count, excluded.sum)",
+                counts = self.tables.counts.name,
+            );
+            execute(change, &upsert, &[&self.job, &start])?;
+        }
+        if totals {
+            self.upsert_totals(change)?;
+        }
+        // What follows in this transaction brings rows of its own.
+        execute(change, "DELETE FROM tallyline_incoming", &[])?;
+        Ok(report.counts.shown.len() as u64)
+    }
+
+    fn ledger(
+        &self,
+        change: &mut Transaction<'_>,
+        report: &BatchReport<'_>,
+        ledger: &Ledger,
+    ) -> io::Result<()> {
+        let columns = ledger.columns();
+        let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+        let figures: Vec<String> = columns
+            .iter()
+            .map(|(_, figure)| figure.to_string())
+            .collect();
+        let sets: Vec<String> = names
+            .iter()
+            .chain(&["batch", "batch_end", "hidden_keys", "hidden_count"])
+            .map(|name| format!("{name} = excluded.{name}"))
+            .collect();
+        // Figures of ours need no quotes.
+        let upsert = format!(
+            "INSERT INTO {batches} (job, batch_start, batch_end, batch, hidden_keys, hidden_count, {names}) \
+             VALUES ($1, $2::text::timestamptz, $3::text::timestamptz, {batch}, {keys}, {count}, {figures}) \
+             ON CONFLICT (job, batch_start) DO UPDATE SET {sets}",
+            batches = self.tables.batches.name,
+            names = names.join(", "),
+            batch = report.batch,
+            keys = report.counts.hidden.keys,
+            count = report.counts.hidden.count,
+            figures = figures.join(", "),
+            sets = sets.join(", "),
+        );
+        let (start, end) = (micros(report.start), micros(report.end));
+        execute(change, &upsert, &[&self.job, &start, &end])
+    }
+
+    fn window(&self, change: &mut Transaction<'_>, report: &WindowReport<'_>) -> io::Result<u64> {
+        copy(change, &report.counts)?;
+        let upsert = format!(
+            "INSERT INTO {windows} AS old (job, length_ms, slide_ms, window_start, window_end, final, key, key_hash, count) \
+             SELECT $1, {length}, {slide}, $2::text::timestamptz, $3::text::timestamptz, {is_final}, key, key_hash, count \
+             FROM tallyline_incoming \
+             ON CONFLICT (job, length_ms, slide_ms, window_start, key_hash) \
+             DO UPDATE SET count = excluded.count, final = excluded.final \
+             WHERE (old.count, old.final) IS DISTINCT FROM (excluded.count, excluded.final)",
+            windows = self.tables.windows.name,
+            length = report.spec.length_nanos / 1_000_000,
+            slide = report.spec.slide_nanos / 1_000_000,
+            is_final = report.is_final,
+        );
+        let (start, end) = (micros(report.start), micros(report.end));
+        execute(change, &upsert, &[&self.job, &start, &end])?;
+        execute(change, "DELETE FROM tallyline_incoming", &[])?;
+        Ok(report.counts.shown.len() as u64)
+    }
+
+    fn totals(&self, change: &mut Transaction<'_>, report: &TotalsReport<'_>) -> io::Result<u64> {
+        copy(change, &report.totals)?;
+        self.upsert_totals(change)?;
+        execute(change, "DELETE FROM tallyline_incoming", &[])?;
+        Ok(report.totals.shown.len() as u64)
+    }
+
+    fn upsert_totals(&self, change: &mut Transaction<'_>) -> io::Result<()> {
+        let upsert = format!(
+            "INSERT INTO {totals} AS old (job, key, key_hash, total, total_sum) \
+             SELECT $1, key, key_hash, total, total_sum FROM tallyline_incoming \
+             ON CONFLICT (job, key_hash) DO UPDATE SET total = excluded.total, total_sum = excluded.total_sum \
+             WHERE (old.total, old.total_sum) IS DISTINCT FROM (excluded.total, excluded.total_sum)",
+            totals = self.tables.totals.name,
+        );
+        execute(change, &upsert, &[&self.job])
+    }
+}
+
+impl Outlet for PostgresOutlet {
+    fn check(&mut self) -> Result<String, Refusal> {
+        let mut client = self.connect()?;
+        let mut missing = Vec::new();
+        for table in self.tables.all() {
+            match table.fault(&mut client).map_err(|error| told(&error))? {
+                Some(Fault::Missing) => missing.push(table),
+                Some(Fault::Wrong(fault)) => return Err(Refusal::Wrong(fault)),
+                None => {}
+            }
+        }
+        match (&missing[..], self.may_create) {
+            ([], _) => Ok("the tables are there, and may be written to".to_owned()),
+            ([table, ..], false) => Err(Refusal::Wrong(format!(
+                "there is no table {}; leave out no-create, or make it as docs/sinks.md tells",
+                table.name
+            ))),
+            (tables, true) => {
+                let may = self.tables.may_create(&mut client);
+                if !may.map_err(|error| told(&error))? {
+                    return Err(Refusal::Wrong(format!(
+                        "there is no table {}, and we may not create it; have it made as docs/sinks.md tells",
+                        tables[0].name
+                    )));
+                }
+                Ok(format!(
+                    "{} tables are missing, and will be created",
+                    tables.len()
+                ))
+            }
+        }
+    }
+
+    fn deliver(&mut self, parcel: &Parcel) -> Result<Receipt, Refusal> {
+        let mut client = self.client()?;
+        let rows = self.write(&mut client, parcel).map_err(|error| {
+            let inner = error.get_ref();
+            match inner.and_then(|inner| inner.downcast_ref::<postgres::Error>()) {
+                Some(error) => told(error),
+                None => error.into(),
+            }
+        })?;
+        self.client = Some(client);
+        Ok(Receipt { rows, mark: None })
+    }
+}
+
+/// What is wrong with a table.
+pub(super) enum Fault {
+    /// It is not there.
+    Missing,
+    /// It is another one.
+    Wrong(String),
+}
+
+fn execute(
+    change: &mut Transaction<'_>,
+    sql: &str,
+    values: &[&(dyn postgres::types::ToSql + Sync)],
+) -> io::Result<()> {
+    change.execute(sql, values).map_err(io::Error::other)?;
+    Ok(())
+}
+
+/// Copies rows into the table of incoming ones.
+fn copy(change: &mut Transaction<'_>, rows: &Rows<'_>) -> io::Result<()> {
+    let into = "COPY tallyline_incoming (key, key_hash, count, total, sum, total_sum) FROM STDIN";
+    let mut writer = change.copy_in(into).map_err(io::Error::other)?;
+    let mut piece = Vec::with_capacity(2 * PIECE_BYTES);
+    let mut key = Vec::new();
+    for row in rows.shown {
+        key.clear();
+        push_key(row.key, &mut key);
+        push_copied(&key, &mut piece);
+        piece.extend_from_slice(b"\t\\\\x");
+        for byte in Sha256::digest(&key) {
+            write!(piece, "{byte:02x}")?;
+        }
+        write!(piece, "\t{}\t{}\t", row.count, row.total)?;
+        match row.sums {
+            Some(RowSums { sum, total }) => writeln!(piece, "{sum}\t{total}")?,
+            None => piece.extend_from_slice(b"\\N\t\\N\n"),
+        }
+        if piece.len() >= PIECE_BYTES {
+            writer.write_all(&piece)?;
+            piece.clear();
+        }
+    }
+    writer.write_all(&piece)?;
+    writer.finish().map_err(io::Error::other)?;
+    Ok(())
+}
+
+/// JSON has no control characters, so that a backslash is all that `COPY` would take for something else.
+fn push_copied(json: &[u8], out: &mut Vec<u8>) {
+    for &byte in json {
+        if byte == b'\\' {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+}
+
+/// A time as PostgreSQL reads it, which knows microseconds.
+fn micros(time: Timestamp) -> String {
+    let time = Time::from_nanosecond(time.as_nanos().into());
+    time.map(|time| format!("{time:.6}")).unwrap_or_default()
+}
+
+/// What PostgreSQL answers, and what that means.
+fn told(error: &postgres::Error) -> Refusal {
+    let Some(db) = error.as_db_error() else {
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(error) = source {
+            text = match error.downcast_ref::<io::Error>() {
+                Some(error) => reason(error),
+                None => error.to_string(),
+            };
+            source = error.source();
+        }
+        return match text.as_str() {
+            "password missing" | "invalid configuration: password missing" => Refusal::Wrong(
+                "it wants a password; give it in PGPASSWORD, in a file that PGPASSFILE names, or with password-file=".to_owned(),
+            ),
+            _ => Refusal::Later(format!("cannot reach it: {}", text::sample(text.as_bytes(), 200)), None),
+        };
+    };
+    let said = text::sample(db.message().as_bytes(), 200);
+    let wrong = |remedy: &str| Refusal::Wrong(format!("{said}; {remedy}"));
+    let code = db.code();
+    if [
+        SqlState::INVALID_PASSWORD,
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+    ]
+    .contains(code)
+    {
+        return wrong(
+            "check the user, and the password in PGPASSWORD, PGPASSFILE or password-file=",
+        );
+    }
+    match &code.code()[..2] {
+        "3D" => wrong("name a database that is there"),
+        "42" | "3F" => wrong("'tallyline sink test' tells what is wrong with the tables"),
+        // Of the rows themselves, or more than a row can hold.
+        "22" | "54" => Refusal::Never(said),
+        _ => Refusal::Later(said, None),
+    }
+}
