@@ -42,7 +42,10 @@ use std::time::Duration;
 use crate::cli::{Command, CountArgs, one_line};
 use crate::clock::{SystemClock, Timestamp};
 use crate::command::count::open;
+use crate::command::sink::open_all;
+use crate::config::sink_options;
 use crate::decimal::Decimal;
+use crate::delivery::Context;
 use crate::error::Error;
 use crate::key::Key;
 use crate::ledger::Ledger;
@@ -205,7 +208,13 @@ fn pipeline(
     }
     sources.extend(readers);
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Handing { sender })];
+    let context = Context {
+        job: args.deliver.job.clone(),
+        rows: sink_options(&args.output, &args.windows, &settings.query),
+    };
+    let deliveries = open_all(&args.deliver.to, &context, state.as_ref())?;
     let pipeline = Pipeline::new(settings, sources, sinks, Arc::new(SystemClock))?;
+    let pipeline = pipeline.with_deliveries(deliveries);
     Ok(match state {
         Some(state) => pipeline.with_state(state),
         None => pipeline,

@@ -8,7 +8,7 @@ mod demo;
 mod manual;
 mod service;
 mod signals;
-mod sink;
+pub(crate) mod sink;
 mod state;
 mod status;
 mod tap;

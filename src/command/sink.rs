@@ -30,7 +30,7 @@ pub(super) fn run(command: &SinkCommand) -> Result<(), Error> {
 ///
 /// # Errors
 /// If one is named twice, is wrong, or the state cannot say how far it came.
-pub(super) fn open_all(
+pub(crate) fn open_all(
     specs: &[SinkSpec],
     context: &Context,
     state: Option<&State>,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::figures::Figures;
+use super::figures::{Figures, batches};
 use super::outlet::{Outlet, Receipt, Refusal};
 use super::parcel::Parcel;
 use super::queue::Queue;
@@ -176,16 +176,18 @@ impl Courier {
                 let lost = 1 + queue.give_up();
                 self.figures.lose(lost);
                 tracing::error!(
-                    "{}: given up after {waited} (--to-drain): {lost} batches are lost; with --state they would wait",
-                    self.figures.name
+                    "{}: given up after {waited} (--to-drain): {} lost; with --state the next run would have them",
+                    self.figures.name,
+                    batches(lost)
                 );
             }
             Feed::Spool(spool) => {
                 let waiting = spool.waiting();
                 self.figures.wait(waiting);
                 tracing::warn!(
-                    "{}: given up after {waited} (--to-drain): {waiting} batches wait in the state for the next run",
-                    self.figures.name
+                    "{}: given up after {waited} (--to-drain): {} waiting in the state for the next run",
+                    self.figures.name,
+                    batches(waiting)
                 );
             }
         }

@@ -47,10 +47,6 @@ pub struct Delivered {
 impl Delivered {
     /// What it lacks, if it lacks anything, in words.
     pub fn lack(&self) -> Option<String> {
-        let batches = |count: u64| match count {
-            1 => "1 batch".to_owned(),
-            _ => format!("{} batches", grouped(count)),
-        };
         let lacks = [
             (self.refused, "not taken and passed over"),
             (self.lost, "lost"),
@@ -80,6 +76,14 @@ impl Delivered {
     }
 }
 
+/// So many batches, in words.
+pub(crate) fn batches(count: u64) -> String {
+    match count {
+        1 => "1 batch".to_owned(),
+        _ => format!("{} batches", grouped(count)),
+    }
+}
+
 /// A line for the end of a run.
 impl fmt::Display for Delivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,8 +94,8 @@ impl fmt::Display for Delivered {
             retries,
             ..
         } = self;
-        let (delivered, rows) = (grouped(*delivered), grouped(*rows));
-        write!(f, "{name}: {delivered} batches with {rows} rows delivered")?;
+        let (delivered, rows) = (batches(*delivered), grouped(*rows));
+        write!(f, "{name}: {delivered} with {rows} rows delivered")?;
         if *retries > 0 {
             write!(f, ", {} attempts failed", grouped(*retries))?;
         }

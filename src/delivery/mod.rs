@@ -35,6 +35,7 @@ mod pgpass;
 
 pub use courier::{Courier, Feed};
 pub use dispatch::Dispatch;
+pub(crate) use figures::batches;
 pub use figures::{Delivered, Figures};
 pub use outlet::{Context, Outlet, Receipt, Refusal, open};
 pub use parcel::{Choice, Packer, Parcel, Report};

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction};
 
-use crate::delivery::{Figures, Parcel, Refusal};
+use crate::delivery::{Figures, Parcel, Refusal, batches};
 use crate::reader::Stop;
 use crate::sink::text;
 use crate::state::open::{BUSY_WAIT, State, words};
@@ -97,7 +97,8 @@ pub fn places(state: &State, names: &[String]) -> Result<Vec<Place>, crate::erro
             )?;
             if waits > 0 {
                 tracing::warn!(
-                    "{name}: not among the sinks any more: {waits} batches that waited for it are let go"
+                    "{name}: not among the sinks any more: {} that waited for it let go",
+                    batches(waits as u64)
                 );
             }
             change.execute("DELETE FROM sink WHERE name = ?1", [name])?;

@@ -120,7 +120,7 @@ fn a_file_has_what_standard_output_has() {
     );
     let summary = stderr(&output);
     let told = format!(
-        "sink       file:{}: 1 batches with 4 rows delivered\n",
+        "sink       file:{}: 1 batch with 4 rows delivered\n",
         place.path("a.csv")
     );
     assert!(summary.contains(&told), "{summary}");
@@ -313,7 +313,7 @@ fn a_sink_that_is_not_named_any_more_leaves_nothing_waiting() {
     assert_eq!(place.count(&failing).status.code(), Some(1));
     let output = place.count(&["--state=@/s.db", "--to=file:@/a.jsonl"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let told = "exec:false: not among the sinks any more: 1 batches that waited for it are let go";
+    let told = "exec:false: not among the sinks any more: 1 batch that waited for it let go";
     assert!(stderr(&output).contains(told), "{}", stderr(&output));
     // It begins with the batch after those.
     assert_eq!(batches(&place.read("a.jsonl")), [2]);

@@ -65,7 +65,10 @@ impl Place {
 
     /// Counts `in.jsonl` by status with these flags.
     pub(crate) fn count(&self, flags: &[&str]) -> Output {
-        let mut command = tallyline(&["count", "--by=status", "--output=json", "--to-drain=0s"]);
+        let mut command = tallyline(&["count", "--by=status", "--output=json"]);
+        if !flags.iter().any(|flag| flag.starts_with("--to-drain")) {
+            command.arg("--to-drain=0s");
+        }
         command.arg(self.path("in.jsonl")).args(flags);
         command.env("PGPASSWORD", &self.password).output().unwrap()
     }
