@@ -33,6 +33,8 @@ pub(crate) struct Figures<'a, 'c> {
     pub shards: Vec<ShardFigures<'a, 'c>>,
     /// The row of what is counted under no key's own name.
     pub other: Option<Row<'a>>,
+    /// The total of that row, where there is none, too: batches before may have had it.
+    pub other_total: u64,
 }
 
 /// Which row: that of an id in a shard, or the other's, which is in the shard behind the last.
@@ -77,7 +79,7 @@ impl<'a> Figures<'a, '_> {
     pub(crate) fn are_totals(&self) -> bool {
         let mut shards = self.shards.iter();
         shards.all(|shard| shard.counts == shard.totals)
-            && self.other.is_none_or(|other| other.count == other.total)
+            && self.other.map_or(0, |other| other.count) == self.other_total
     }
 
     /// Every row there is, and its count.

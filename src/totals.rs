@@ -183,9 +183,7 @@ impl Totals {
         let sums = |number: usize| self.has_sums.then(|| &*batch.sums[number]);
         let other_sum = self.has_sums.then_some(&batch.other_sum);
         let figures = self.figures(&batch.shards, sums, (batch.other, other_sum));
-        // Of a batch without records under `_other` the figures do not tell that batches before had some.
-        let has_all_others = batch.other == self.overflow + self.other;
-        if top.is_some() || !has_all_others || !figures.are_totals() {
+        if top.is_some() || !figures.are_totals() {
             return figures.rows(top);
         }
         let mut order = self.order.borrow_mut();
@@ -219,6 +217,7 @@ impl Totals {
     ) -> Figures<'a, 'c> {
         let shards = self.shards.iter().zip(counts).enumerate();
         let (count, sum) = other;
+        let other_total = self.overflow + self.other;
         Figures {
             shards: shards
                 .map(|(number, (shard, counts))| ShardFigures {
@@ -232,12 +231,13 @@ impl Totals {
             other: (count > 0).then(|| Row {
                 key: OTHER,
                 count,
-                total: self.overflow + self.other,
+                total: other_total,
                 sums: sum.map(|sum| RowSums {
                     sum,
                     total: &self.other_sum,
                 }),
             }),
+            other_total,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The merge's end: makes a snapshot of each closed batch.
 //!
 //! What a batch costs beside a pass over its counts is bounded: the keys that are shown are copied, and the
-//! list of the batches before is, by reference. A key that was shown before is not allocated again.
+//! list of the batches before is, by reference. A key that was shown before shares the bytes it has there.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
