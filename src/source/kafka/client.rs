@@ -17,6 +17,7 @@ use crossbeam_queue::ArrayQueue;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::statistics::Broker;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, ClientContext, Statistics, TopicPartitionList};
 
@@ -422,18 +423,17 @@ impl Brokers {
     pub(super) fn hear(&mut self, name: &str, statistics: &Statistics, why: Option<&str>) {
         for broker in statistics.brokers.values() {
             let is_up = broker.state == "UP";
-            let was_up = self.0.get(&broker.name).copied();
             // A broker counts from the time it leads a partition of ours and answers.
-            match (was_up, is_up) {
-                (None, true) if !broker.toppars.is_empty() => {
-                    tracing::info!("{name}: connected to {}", broker.name);
-                }
-                (Some(true), false) => tracing::warn!(
+            match (self.0.get(&broker.name), is_up) {
+                (None, _) if broker.toppars.is_empty() => continue,
+                (None, true) => tracing::info!("{name}: connected to {}", broker.name),
+                (None, false) if !has_answered_and_gone(broker) => continue,
+                (None | Some(&true), false) => tracing::warn!(
                     "lost {} of {name}: {}; connecting again",
                     broker.name,
                     why.unwrap_or("it does not answer")
                 ),
-                (Some(false), true) => {
+                (Some(&false), true) => {
                     tracing::warn!("connected to {} of {name} again", broker.name);
                 }
                 _ => continue,
@@ -441,6 +441,11 @@ impl Brokers {
             self.0.insert(broker.name.clone(), is_up);
         }
     }
+}
+
+/// Whether a broker was connected to and is not any more: it may come and go between two statistics.
+fn has_answered_and_gone(broker: &Broker) -> bool {
+    broker.rx > 0 && matches!(&*broker.state, "INIT" | "DOWN" | "TRY_CONNECT" | "CONNECT")
 }
 
 /// One line of why something was impossible.
@@ -482,6 +487,29 @@ mod tests {
         let error = KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition);
         assert_eq!(words(&error), "unknown topic or partition");
         assert_eq!(lower("SASL failed"), "SASL failed");
+    }
+
+    #[test]
+    fn a_broker_lost_before_the_first_statistics_is_lost_all_the_same() {
+        let hear = |brokers: &mut Brokers, state: &str, rx| {
+            let broker = Broker {
+                name: "b/1".to_owned(),
+                state: state.to_owned(),
+                rx,
+                toppars: [("t-0".to_owned(), Default::default())].into(),
+                ..Broker::default()
+            };
+            let mut statistics = Statistics::default();
+            statistics.brokers.insert("b/1".to_owned(), broker);
+            brokers.hear("t", &statistics, None);
+            brokers.0.get("b/1").copied()
+        };
+        let mut brokers = Brokers::default();
+        assert_eq!(hear(&mut brokers, "CONNECT", 0), None);
+        assert_eq!(hear(&mut brokers, "AUTH_HANDSHAKE", 1), None);
+        assert_eq!(hear(&mut brokers, "TRY_CONNECT", 5), Some(false));
+        assert_eq!(hear(&mut brokers, "UP", 7), Some(true));
+        assert_eq!(hear(&mut brokers, "CONNECT", 7), Some(false));
     }
 
     #[test]
