@@ -9,6 +9,7 @@ mod http;
 mod manual;
 mod sink;
 mod state;
+mod top;
 mod values;
 
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub use sink::{DeliverArgs, SinkCommand, SinkTestArgs};
 pub use state::{
     ExportArgs, ExportFormat, ExportWhat, MergeArgs, StateCommand, StateFileArgs, VerifyArgs,
 };
+pub use top::TopArgs;
 use values::{condition, interval, keep, key_path, number, partition, region, tolerance, window};
 pub(crate) use values::{duration, size, top, url};
 
@@ -104,6 +106,9 @@ pub enum Command {
     /// Count an embedded order stream over a real loopback socket.
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(Box<DemoArgs>),
+    /// Look at a run elsewhere, live, by its HTTP address (count --http).
+    #[command(after_help = top::TOP_EXAMPLES)]
+    Top(TopArgs),
     /// Print a shell's completions of commands, flags and values.
     #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),

@@ -312,25 +312,30 @@ fn is_in_foreground() -> bool {
 }
 
 /// Whether the terminal can do nothing but print.
-fn is_dumb() -> bool {
+pub(crate) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// How the output of a query looks where it goes.
 pub fn sink_options(output: &OutputArgs, windows: &WindowArgs, query: &Query) -> SinkOptions {
     let is_terminal = std::io::stdout().is_terminal();
-    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     SinkOptions {
         zone: TimeZone::system(),
-        color: match output.color {
-            Color::Auto => is_terminal && !is_dumb() && !is_unwanted,
-            Color::Always => true,
-            Color::Never => false,
-        },
+        color: is_coloured(output.color),
         width: is_terminal.then(terminal_width).flatten(),
         trending: windows.trending.is_some(),
         key_parts: query.by().len(),
         has_sums: query.sum().is_some(),
+    }
+}
+
+/// Whether standard output is to have colours.
+pub(crate) fn is_coloured(when: Color) -> bool {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match when {
+        Color::Auto => std::io::stdout().is_terminal() && !is_dumb() && !is_unwanted,
+        Color::Always => true,
+        Color::Never => false,
     }
 }
 

@@ -92,6 +92,7 @@ mod hint;
 pub mod tolerance;
 pub mod reject;
 pub mod sink;
+mod web;
 pub mod delivery;
 pub mod state;
 pub mod live;

@@ -139,10 +139,10 @@ pub(super) fn count(
     let server = server.transpose()?;
     let (is_draining, is_to_suspend) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
     let signalled = Signalled {
-        stop: pipeline.stop(),
         status: Some((pipeline.live(), voice.log_format)),
         is_draining: Arc::clone(&is_draining),
         is_to_suspend: shown.is_live.then(|| Arc::clone(&is_to_suspend)),
+        ..Signalled::run(pipeline.stop())
     };
     signalled.listen()?;
     say(voice, &listening);

@@ -12,6 +12,7 @@ pub(crate) mod sink;
 mod state;
 mod status;
 mod tap;
+mod top;
 mod verify;
 
 use std::io::Write;
@@ -35,6 +36,7 @@ pub fn run(cli: &Cli) -> Result<(), Error> {
         Command::Sink(command) => sink::run(command),
         Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args, cli.voice),
+        Command::Top(args) => top::run(args),
         Command::Completions(args) => manual::completions(*args),
         Command::Man(args) => manual::man(args),
     }

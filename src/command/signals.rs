@@ -24,8 +24,8 @@ use crate::view;
 
 /// What signals act upon.
 pub(super) struct Signalled {
-    /// Stops the reading.
-    pub(super) stop: Stop,
+    /// Ends what the program does.
+    pub(super) stop: Box<dyn Fn() + Send>,
     /// How the run stands, for SIGUSR1, and in what format that is told; without it, the signal has the
     /// effect that the system gives it.
     pub(super) status: Option<(Live, LogFormat)>,
@@ -36,10 +36,15 @@ pub(super) struct Signalled {
 }
 
 impl Signalled {
-    /// Only the run itself.
+    /// A run that is drained.
     pub(super) fn run(stop: Stop) -> Signalled {
+        let drain = move || {
+            tracing::info!("draining: counting what was received; once more to quit at once");
+            stop.stop();
+            service::stopping();
+        };
         Signalled {
-            stop,
+            stop: Box::new(drain),
             status: None,
             is_draining: Arc::default(),
             is_to_suspend: None,
@@ -76,11 +81,7 @@ impl Signalled {
                 view::restore();
                 process::exit(128 + signal);
             }
-            _ => {
-                tracing::info!("draining: counting what was received; once more to quit at once");
-                self.stop.stop();
-                service::stopping();
-            }
+            _ => (self.stop)(),
         }
     }
 }

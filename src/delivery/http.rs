@@ -18,7 +18,9 @@ use flate2::write::GzEncoder;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::fmt::rfc2822;
 use sha2::Sha256;
+use ureq::config::ConfigBuilder;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Response};
+use ureq::typestate::AgentScope;
 use ureq::{Agent, Body};
 
 use super::outlet::{Context, Outlet, Receipt, Refusal};
@@ -27,6 +29,7 @@ use super::print::each;
 use super::spec::{HttpOptions, SinkSpec};
 use crate::error::{Error, reason};
 use crate::sink::{JsonSink, text};
+use crate::web;
 
 /// Bytes of an answer that are looked at, to tell what a receiver complains of.
 const ANSWER_BYTES_MAX: u64 = 4096;
@@ -91,24 +94,11 @@ impl HttpOutlet {
             }
             None => None,
         };
-        let config = Agent::config_builder()
-            .timeout_global(Some(spec.timeout))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("tallyline/", env!("CARGO_PKG_VERSION")));
-        #[cfg(feature = "tls")]
-        let config = match url.starts_with("https:") {
-            true => config.tls_config(tls::config(options.ca.as_deref()).map_err(wrong)?),
-            false => config,
-        };
-        #[cfg(not(feature = "tls"))]
-        if url.starts_with("https:") {
-            let remedy = "this build has no TLS; build it with --features tls";
-            return Err(wrong(remedy.to_owned()));
-        }
+        let patience =
+            |config: ConfigBuilder<AgentScope>| config.timeout_global(Some(spec.timeout));
+        let agent = web::agent(url, options.ca.as_deref(), patience).map_err(wrong)?;
         Ok(HttpOutlet {
-            agent: config.build().into(),
+            agent,
             url: url.to_owned(),
             job: context.job.clone(),
             choice: spec.choice,
@@ -164,7 +154,7 @@ impl Outlet for HttpOutlet {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let response = request.call().map_err(|error| unreachable(&error))?;
+        let response = request.call().map_err(unreachable)?;
         match response.status().as_u16() {
             status @ (401 | 403) => Err(Refusal::Wrong(format!(
                 "it answers {status} to HEAD: we may not; give what it wants with headers=FILE"
@@ -182,7 +172,7 @@ impl Outlet for HttpOutlet {
         }
         let body = encoder.finish()?;
         let response = self.post(parcel, &body);
-        let response = response.map_err(|error| unreachable(&error))?;
+        let response = response.map_err(unreachable)?;
         match response.status().as_u16() {
             200..300 => Ok(Receipt { rows, mark: None }),
             status => Err(refusal(status, response)),
@@ -237,47 +227,16 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Duration::try_from(until.duration_since(&now)).ok()
 }
 
-fn unreachable(error: &ureq::Error) -> Refusal {
-    let told = match error {
-        ureq::Error::Io(error) => format!("cannot reach it: {}", reason(error)),
-        ureq::Error::HostNotFound => "cannot reach it: there is no such host".to_owned(),
-        ureq::Error::ConnectionFailed => "cannot reach it: no connection".to_owned(),
-        ureq::Error::Timeout(_) => "it takes longer than timeout= allows".to_owned(),
-        ureq::Error::BadUri(why) => return Refusal::Wrong(format!("that is no address: {why}")),
-        error => format!("cannot reach it: {error}"),
-    };
-    Refusal::Later(told, None)
-}
-
-/// Whom https:// trusts.
-#[cfg(feature = "tls")]
-mod tls {
-    use std::path::Path;
-    use std::sync::Arc;
-
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-    use ureq::tls::{Certificate, RootCerts, TlsConfig};
-
-    /// Trusts the authorities of a file, or the system's.
-    pub(super) fn config(ca: Option<&Path>) -> Result<TlsConfig, String> {
-        let authorities: Vec<CertificateDer<'static>> = match ca {
-            Some(path) => CertificateDer::pem_file_iter(path)
-                .and_then(Iterator::collect)
-                .map_err(|error| {
-                    format!("{}: no certificates in PEM format: {error}", path.display())
-                })?,
-            None => rustls_native_certs::load_native_certs().certs,
-        };
-        let authorities: Vec<Certificate<'static>> = authorities
-            .iter()
-            .map(|authority| Certificate::from_der(authority).to_owned())
-            .collect();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        Ok(TlsConfig::builder()
-            .root_certs(RootCerts::Specific(Arc::new(authorities)))
-            .unversioned_rustls_crypto_provider(provider)
-            .build())
+fn unreachable(error: ureq::Error) -> Refusal {
+    match error {
+        ureq::Error::Timeout(_) => {
+            Refusal::Later("it takes longer than timeout= allows".to_owned(), None)
+        }
+        error @ ureq::Error::BadUri(_) => Refusal::Wrong(web::explain(error, "ca=")),
+        error => Refusal::Later(
+            format!("cannot reach it: {}", web::explain(error, "ca=")),
+            None,
+        ),
     }
 }
 

@@ -70,7 +70,8 @@ impl Guard {
     /// # Errors
     /// If the file cannot be read, or no token is in it (usage).
     pub(super) fn new(token_file: Option<&Path>) -> Result<Guard, Error> {
-        let token = token_file.map(token).transpose()?;
+        let token = token_file.map(|path| token("http-token-file", path));
+        let token = token.transpose()?;
         Ok(Guard {
             token,
             cookie: String::new(),
@@ -228,9 +229,10 @@ fn unauthorized() -> Response {
     response
 }
 
-fn token(path: &Path) -> Result<String, Error> {
+/// The token in a file that this setting names.
+pub(crate) fn token(setting: &'static str, path: &Path) -> Result<String, Error> {
     let refused = |remedy: String| Error::Setting {
-        name: "http-token-file",
+        name: setting,
         value: path.display().to_string(),
         remedy,
     };
@@ -295,7 +297,7 @@ mod tests {
         let path = here.path().join("token");
         for text in ["", "short\n", "spaces in what is long enough\n"] {
             fs::write(&path, text).unwrap();
-            let error = token(&path).unwrap_err();
+            let error = token("http-token-file", &path).unwrap_err();
             assert!(matches!(
                 error,
                 Error::Setting {
@@ -306,6 +308,6 @@ mod tests {
             assert!(!error.to_string().contains("spaces"), "{error}");
         }
         fs::write(&path, format!("{}\n", "a1".repeat(20))).unwrap();
-        assert_eq!(token(&path).unwrap().len(), 40);
+        assert_eq!(token("http-token-file", &path).unwrap().len(), 40);
     }
 }

@@ -29,6 +29,7 @@ mod serve;
 mod stall;
 mod tls;
 
+pub(crate) use guard::token;
 pub use serve::{Bound, Server};
 
 use std::path::PathBuf;

@@ -492,7 +492,8 @@ pub fn behind(offsets: &SourceOffsets) -> String {
     format!("{} behind", behind_in_all(records, longest))
 }
 
-fn behind_in_all(records: u64, longest_millis: Option<u64>) -> String {
+/// How far behind so many records are, or, where time is told, the longest.
+pub(crate) fn behind_in_all(records: u64, longest_millis: Option<u64>) -> String {
     match longest_millis {
         Some(millis) => duration(millis.saturating_mul(1_000_000)),
         None => grouped(records),

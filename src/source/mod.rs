@@ -48,9 +48,9 @@ pub use script::{Script, ScriptEvent};
 pub use socket::Address;
 pub use start::StartAt;
 #[cfg(feature = "tls")]
-pub(crate) use tls::http_server;
-#[cfg(feature = "tls")]
 pub use tls::{TlsClient, TlsFiles, TlsServer};
+#[cfg(feature = "tls")]
+pub(crate) use tls::{http_server, plain_tls};
 
 use std::fmt;
 use std::sync::Arc;

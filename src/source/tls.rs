@@ -26,6 +26,9 @@ use refusal::{Peer, plain};
 
 mod refusal;
 
+/// A server of `tls://`.
+const SERVER: Peer = Peer::Server("--tls-ca");
+
 /// How long a server may take for the handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -157,7 +160,7 @@ impl TlsStream {
             .to_owned();
         let host = ServerName::try_from(host).map_err(io::Error::other)?;
         let connection = rustls::ClientConnection::new(Arc::clone(&client.0), host);
-        let mut connection = connection.map_err(|error| plain(&error, Peer::Server))?;
+        let mut connection = connection.map_err(|error| plain(&error, SERVER))?;
         stream.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
         stream.set_write_timeout(Some(HANDSHAKE_TIMEOUT))?;
         while connection.is_handshaking() {
@@ -219,7 +222,7 @@ impl TlsStream {
 
     fn peer(&self) -> Peer {
         match self.connection {
-            rustls::Connection::Client(_) => Peer::Server,
+            rustls::Connection::Client(_) => SERVER,
             rustls::Connection::Server(_) => Peer::Producer,
         }
     }
@@ -336,8 +339,13 @@ fn told(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::WouldBlock {
         return io::Error::new(io::ErrorKind::TimedOut, "no answer to the TLS handshake");
     }
+    plain_tls(error, "--tls-ca")
+}
+
+/// An error of a connection to a server over TLS; `ca` is what the setting is called that names its authority.
+pub(crate) fn plain_tls(error: io::Error, ca: &'static str) -> io::Error {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(inner) => plain(inner, Peer::Server),
+        Some(inner) => plain(inner, Peer::Server(ca)),
         None => error,
     }
 }

@@ -1,7 +1,7 @@
 //! The live view: a run, drawn on a terminal while it lasts.
 //!
 //! What is drawn is a [`Picture`], plain data, made of what this process shows of itself
-//! ([`live`](crate::live)). How it is looked at (order, filter, place) is a [`Look`], which keys change.
+//! ([`live`](crate::live)), or of what another one tells over HTTP ([`Remote`], for `tallyline top`). How it is looked at (order, filter, place) is a [`Look`], which keys change.
 //! [`draw`] puts both on a frame and does nothing else, so tests draw into memory. [`Screen`] has the
 //! terminal, and gives it back whatever ends the program. [`Viewer`] is the thread that does these in turn;
 //! [`AtEnd`] keeps the plain output back until the view is closed.
@@ -16,11 +16,13 @@
 mod draw;
 mod look;
 mod picture;
+mod remote;
 mod screen;
 mod viewer;
 
 pub use draw::{Scene, draw};
 pub use look::{Act, Look, Sort};
-pub use picture::{KeyNow, Picture, SourceLine, WindowNow};
+pub use picture::{KeyNow, Picture, SourceLine, Subject, WindowNow};
+pub use remote::Remote;
 pub use screen::{Screen, restore};
-pub use viewer::{AtEnd, Controls, Viewer, ViewerSlot};
+pub use viewer::{AtEnd, Controls, Viewer, ViewerSlot, watch};

@@ -10,7 +10,7 @@ use crate::live::{Batch, Link, Live, Saving, Snapshot, SourceNow, Window};
 use crate::sink::{Latency, text};
 
 /// Batches that a key's curve goes back.
-const TRACE_MAX: usize = 40;
+pub(super) const TRACE_MAX: usize = 40;
 
 /// See the module's documentation.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,8 @@ pub struct Picture {
     pub rates: Vec<u64>,
     /// Bytes received so far.
     pub bytes: u64,
+    /// When there were so many.
+    pub bytes_at: Timestamp,
     /// Whether backpressure holds up the reading now.
     pub is_paused: bool,
     /// Of the last batch, the part that backpressure held up the reading, in hundredths.
@@ -59,6 +61,34 @@ pub struct Picture {
     pub progress: Option<String>,
     /// Whether the run is over.
     pub is_over: bool,
+    /// Whether it is the run of another program, which goes on when this one ends.
+    pub is_remote: bool,
+}
+
+/// What can be pictured.
+pub trait Subject: Send {
+    /// How it stands now.
+    fn picture(&self) -> Picture;
+
+    /// Another number whenever there is something new.
+    fn version(&self) -> u64;
+
+    /// The time.
+    fn now(&self) -> Timestamp;
+}
+
+impl Subject for Live {
+    fn picture(&self) -> Picture {
+        Picture::of(self)
+    }
+
+    fn version(&self) -> u64 {
+        Live::now(self).batch().map_or(0, |batch| batch.batch)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.time()
+    }
 }
 
 /// A key's figures.
@@ -95,6 +125,36 @@ pub struct SourceLine {
     pub is_well: bool,
 }
 
+impl SourceLine {
+    /// Of a source whose link is called so ([`Link::name`]); `behind` says how far it is behind its end.
+    pub(super) fn new(
+        name: &str,
+        link: &str,
+        connections: Option<u64>,
+        losses: u64,
+        behind: Option<String>,
+    ) -> SourceLine {
+        let is = |other: Link| link == other.name();
+        let mut state = match connections {
+            Some(connections) if is(Link::Connected) => {
+                format!("listening, {connections} connected")
+            }
+            _ => link.to_owned(),
+        };
+        if losses > 0 {
+            state += &format!(", lost {} times", text::grouped(losses));
+        }
+        if let Some(behind) = behind {
+            state += &format!(", {behind}");
+        }
+        SourceLine {
+            name: name.to_owned(),
+            state,
+            is_well: is(Link::Connected) || is(Link::Over),
+        }
+    }
+}
+
 /// A window.
 #[derive(Clone, Debug, Default)]
 pub struct WindowNow {
@@ -119,9 +179,6 @@ impl Picture {
         let sources = live.sources();
         let names: Vec<&str> = sources.iter().map(|source| &*source.name).collect();
         let last = now.batch();
-        let paused = last.map_or(0, |batch| {
-            batch.paused_nanos.saturating_mul(100) / batch.nanos()
-        });
         let (rows, keys_hidden) = rows(&now);
         Picture {
             name: names.join(", "),
@@ -130,10 +187,14 @@ impl Picture {
             started: about.started,
             now: live.time(),
             batch: last.map_or(0, |batch| batch.batch),
-            rates: traced(&now).iter().map(|batch| rate(batch)).collect(),
+            rates: traced(&now)
+                .iter()
+                .map(|batch| rate(batch.ledger.lines, batch.nanos()))
+                .collect(),
             bytes: reading.bytes,
+            bytes_at: live.time(),
             is_paused: reading.is_paused,
-            paused_percent: paused.min(100),
+            paused_percent: last.map_or(0, |batch| percent(batch.paused_nanos, batch.nanos())),
             ledger: now.ledger,
             keys: now.keys,
             overflow: now.overflow,
@@ -153,6 +214,7 @@ impl Picture {
             notes: Vec::new(),
             progress: None,
             is_over: now.is_over,
+            is_remote: false,
         }
     }
 }
@@ -162,10 +224,15 @@ fn traced(now: &Snapshot) -> &[Arc<Batch>] {
     &now.batches[now.batches.len().saturating_sub(TRACE_MAX)..]
 }
 
-/// Records per second.
-fn rate(batch: &Batch) -> u64 {
-    let rate = u128::from(batch.ledger.lines) * 1_000_000_000 / u128::from(batch.nanos());
+/// Lines per second.
+pub(super) fn rate(lines: u64, nanos: u64) -> u64 {
+    let rate = u128::from(lines) * 1_000_000_000 / u128::from(nanos.max(1));
     u64::try_from(rate).unwrap_or(u64::MAX)
+}
+
+/// A part of a time, in hundredths.
+pub(super) fn percent(part: u64, whole: u64) -> u64 {
+    (part.saturating_mul(100) / whole.max(1)).min(100)
 }
 
 /// The first keys of the totals and those of the last batch, and how many others there are.
@@ -214,24 +281,14 @@ fn rows(now: &Snapshot) -> (Vec<KeyNow>, u64) {
 }
 
 fn source_line(source: &SourceNow, now: &Snapshot) -> SourceLine {
-    let mut state = match source.connections {
-        Some(connections) if source.link == Link::Connected => {
-            format!("listening, {connections} connected")
-        }
-        _ => source.link.name().to_owned(),
-    };
-    if source.losses > 0 {
-        state += &format!(", lost {} times", text::grouped(source.losses));
-    }
     let offsets = now.lag.iter().find(|offsets| offsets.name == source.name);
-    if let Some(offsets) = offsets {
-        state += &format!(", {}", text::behind(offsets));
-    }
-    SourceLine {
-        name: source.name.to_string(),
-        state,
-        is_well: matches!(source.link, Link::Connected | Link::Over),
-    }
+    SourceLine::new(
+        &source.name,
+        source.link.name(),
+        source.connections,
+        source.losses,
+        offsets.map(text::behind),
+    )
 }
 
 fn window(window: &Arc<Window>) -> WindowNow {

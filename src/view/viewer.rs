@@ -20,11 +20,10 @@ use signal_hook::low_level::{raise, unregister};
 
 use super::draw::Scene;
 use super::look::{Act, Look};
-use super::picture::Picture;
+use super::picture::{Picture, Subject};
 use super::screen::Screen;
 use crate::clock::Timestamp;
 use crate::error::reason;
-use crate::live::Live;
 use crate::progress::{self, Track};
 use crate::sink::{BatchReport, Sink, TotalsReport, WindowReport};
 
@@ -66,27 +65,15 @@ impl Viewer {
     ///
     /// # Errors
     /// If the system refuses a thread.
-    pub fn start(live: Live, controls: Controls) -> io::Result<Viewer> {
+    pub fn start(subject: impl Subject + 'static, controls: Controls) -> io::Result<Viewer> {
         let is_closed = Arc::new(AtomicBool::new(false));
-        let mut view = View {
-            live,
-            controls,
-            zone: TimeZone::system(),
-            is_closed: Arc::clone(&is_closed),
-            look: Look::default(),
-            picture: Picture::default(),
-            drawn: None,
-            speed: Speed::default(),
-        };
+        let mut view = View::new(Box::new(subject), controls, Arc::clone(&is_closed));
         let show = move || {
             thread::park_timeout(DELAY);
             if view.is_closed() {
                 return;
             }
-            progress::keep();
-            let result = view.run();
-            progress::release();
-            if let Err(error) = result {
+            if let Err(error) = view.run() {
                 tracing::warn!(
                     "the view has ended: {}; the counting goes on",
                     reason(&error)
@@ -113,26 +100,61 @@ impl Drop for Viewer {
     }
 }
 
+/// Shows a subject on this thread until the flag is raised.
+///
+/// # Errors
+/// If the terminal fails.
+pub fn watch(
+    subject: impl Subject + 'static,
+    controls: Controls,
+    is_closed: &Arc<AtomicBool>,
+) -> io::Result<()> {
+    View::new(Box::new(subject), controls, Arc::clone(is_closed)).run()
+}
+
 /// What the thread has.
 struct View {
-    live: Live,
+    subject: Box<dyn Subject>,
     controls: Controls,
     zone: TimeZone,
     is_closed: Arc<AtomicBool>,
     look: Look,
     picture: Picture,
+    /// Of the subject, when the picture was made.
+    version: u64,
     /// When the last frame was drawn.
     drawn: Option<Timestamp>,
     speed: Speed,
 }
 
 impl View {
+    fn new(subject: Box<dyn Subject>, controls: Controls, is_closed: Arc<AtomicBool>) -> View {
+        View {
+            subject,
+            controls,
+            zone: TimeZone::system(),
+            is_closed,
+            look: Look::default(),
+            picture: Picture::default(),
+            version: 0,
+            drawn: None,
+            speed: Speed::default(),
+        }
+    }
+
     fn is_closed(&self) -> bool {
         // Relaxed: see the drop of the viewer.
         self.is_closed.load(Ordering::Relaxed)
     }
 
     fn run(&mut self) -> io::Result<()> {
+        progress::keep();
+        let result = self.show();
+        progress::release();
+        result
+    }
+
+    fn show(&mut self) -> io::Result<()> {
         let mut screen = Screen::take()?;
         while !self.is_closed() {
             // Relaxed: the flag says all there is to say.
@@ -167,8 +189,9 @@ impl View {
 
     /// Draws, if there is something new.
     fn refresh(&mut self, screen: &mut Screen) -> io::Result<()> {
-        let now = self.live.time();
-        let is_new = self.live.now().batch().map_or(0, |batch| batch.batch) != self.picture.batch;
+        let now = self.subject.now();
+        let version = self.subject.version();
+        let is_new = version != self.version;
         let is_due = self
             .drawn
             .is_none_or(|drawn| now.nanos_since(drawn) >= REFRESH_NANOS);
@@ -177,14 +200,16 @@ impl View {
         }
         self.drawn = Some(now);
         if !self.look.is_paused || self.picture.sources.is_empty() {
-            self.picture = Picture::of(&self.live);
+            self.version = version;
+            self.picture = self.subject.picture();
             self.picture
                 .notes
                 .extend(self.controls.notes.iter().cloned());
             let tracks = self.controls.tracks.as_deref();
             let started = self.picture.started;
             self.picture.progress = tracks.map(|tracks| progress::text(tracks, started, now));
-            self.speed.measure(self.picture.bytes, now);
+            self.speed
+                .measure(self.picture.bytes, self.picture.bytes_at);
         }
         let mut scene = Scene {
             picture: &self.picture,

@@ -18,6 +18,8 @@ use rustix::termios::{LocalModes, tcgetattr};
 
 use crate::support::tallyline;
 
+mod top;
+
 /// Reads after which a condition is given up.
 const READS_MAX: usize = 2_000;
 

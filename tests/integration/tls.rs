@@ -23,13 +23,13 @@ use rustls::{
 use crate::support::{JsonTally, Running, tallyline};
 
 /// An authority, and files of what it has certified.
-struct Authority {
+pub(crate) struct Authority {
     dir: tempfile::TempDir,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub(crate) fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -40,12 +40,17 @@ impl Authority {
         Authority { dir, issuer }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Certifies a host: `NAME.pem` and `NAME.key`.
-    fn certify(&self, name: &str, host: &str, change: impl FnOnce(&mut CertificateParams)) {
+    pub(crate) fn certify(
+        &self,
+        name: &str,
+        host: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
         change(&mut params);

@@ -12,7 +12,8 @@ const NAMES_TOLD: usize = 3;
 /// The other side of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Peer {
-    Server,
+    /// With what the setting is called that names its authority.
+    Server(&'static str),
     Producer,
 }
 
@@ -38,7 +39,7 @@ fn why_refused(why: &CertificateError, peer: Peer) -> String {
         Bad::UnknownIssuer | Bad::BadSignature => format!(
             "its certificate is not of an authority that is trusted here; name the authority's with {}",
             match peer {
-                Peer::Server => "--tls-ca",
+                Peer::Server(setting) => setting,
                 Peer::Producer => "--tls-client-ca",
             }
         ),
@@ -90,7 +91,7 @@ fn names(presented: &[String]) -> String {
 fn why_refusing(alert: AlertDescription, peer: Peer) -> String {
     use AlertDescription as Alert;
     match (alert, peer) {
-        (Alert::CertificateRequired, Peer::Server) => {
+        (Alert::CertificateRequired, Peer::Server(_)) => {
             "the server wants a certificate; give --tls-cert FILE and --tls-key FILE".to_owned()
         }
         (

@@ -10,7 +10,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::key::KeyRef;
 use crate::ledger::Ledger;
-use crate::view::picture::SourceLine;
+use crate::view::picture::{KeyNow, SourceLine, WindowNow};
 
 fn row(name: &str, count: u64, before: u64, total: u64) -> KeyNow {
     KeyNow {
@@ -246,8 +246,9 @@ fn windows_and_messages_have_panes_where_there_is_room() {
 
 #[test]
 fn a_curve_is_as_high_as_its_highest() {
-    assert_eq!(curve(&[], 9), "");
-    assert_eq!(curve(&[0, 0], 9), "  ");
-    assert_eq!(curve(&[0, 1, 7, 8, u64::MAX], 3), "▁▁█");
-    assert_eq!(curve(&[3, 3], 9), "██");
+    assert_eq!(curve(&[]), "");
+    assert_eq!(curve(&[0, 0]), "  ");
+    assert_eq!(curve(&[0, 1, 7, 8, u64::MAX]), " ▁▁▁█");
+    assert_eq!(curve(&[1; 99]).chars().count(), CURVE_WIDTH);
+    assert_eq!(curve(&[3, 3]), "██");
 }
