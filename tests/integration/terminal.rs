@@ -13,8 +13,9 @@ use std::thread::{self, JoinHandle};
 use loadgen::{Plan, Server, Spec};
 use pty_process::Size;
 use pty_process::blocking::{Command, Pty, open};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use rustix::termios::{LocalModes, tcgetattr};
+use tallyline::view::Screen;
 
 use crate::support::tallyline;
 
@@ -38,9 +39,12 @@ struct Terminal {
 
 impl Terminal {
     fn start(args: &[&str]) -> Terminal {
+        Terminal::run(Command::new(env!("CARGO_BIN_EXE_tallyline")).args(args))
+    }
+
+    fn run(command: Command) -> Terminal {
         let (pty, pts) = open().unwrap();
         pty.resize(Size::new(24, 100)).unwrap();
-        let command = Command::new(env!("CARGO_BIN_EXE_tallyline")).args(args);
         let command = command.env("TERM", "xterm-256color").env_remove("NO_COLOR");
         Terminal {
             child: command.spawn(pts).unwrap(),
@@ -75,6 +79,23 @@ impl Terminal {
         panic!("{what} has not come: {}", self.text());
     }
 
+    /// Waits until the terminal is as it was before the program; checks that.
+    fn until_given_back(&mut self) {
+        while self.parser.screen().alternate_screen() {
+            assert!(self.read(), "it has ended with the screen: {}", self.text());
+        }
+    }
+
+    /// Whether lines are edited and keys are signals, as for a shell.
+    fn is_cooked(&self) -> bool {
+        let modes = tcgetattr(&self.pty).unwrap().local_modes;
+        modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().try_into().unwrap()).unwrap()
+    }
+
     fn press(&mut self, keys: &str) {
         self.pty.write_all(keys.as_bytes()).unwrap();
     }
@@ -85,9 +106,7 @@ impl Terminal {
         let status = self.child.wait().unwrap();
         let screen = self.parser.screen();
         assert!(!screen.alternate_screen() && !screen.hide_cursor());
-        let modes = tcgetattr(&self.pty).unwrap().local_modes;
-        let wanted = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
-        assert!(modes.contains(wanted), "{modes:?}");
+        assert!(self.is_cooked());
         status.code()
     }
 }
@@ -209,12 +228,92 @@ fn a_signal_drains_and_gives_the_terminal_back() {
     ];
     let mut terminal = Terminal::start(&args);
     terminal.until("the first rows", |text| text.contains("PLACED"));
-    let pid = Pid::from_raw(terminal.child.id().try_into().unwrap()).unwrap();
+    let pid = terminal.pid();
     kill_process(pid, Signal::USR1).unwrap();
     terminal.until("the status", |text| text.contains("status: batch"));
     kill_process(pid, Signal::TERM).unwrap();
     assert_eq!(terminal.end(), Some(0));
     orders.stop();
+}
+
+#[test]
+fn suspended_it_gives_the_terminal_back_and_takes_it_again_when_it_goes_on() {
+    let orders = Orders::start();
+    let args = ["count", &orders.source, "--by=status", "--every=100ms"];
+    let mut terminal = Terminal::start(&args);
+    for _ in 0..2 {
+        terminal.until("the rows", |text| text.contains("PLACED"));
+        assert!(!terminal.is_cooked());
+        kill_process(terminal.pid(), Signal::TSTP).unwrap();
+        terminal.until_given_back();
+        let stopped = waitpid(Some(terminal.pid()), WaitOptions::UNTRACED).unwrap();
+        assert!(stopped.unwrap().1.stopped(), "it stands still");
+        assert!(terminal.is_cooked() && !terminal.parser.screen().hide_cursor());
+        let before = terminal.bytes.len();
+        kill_process(terminal.pid(), Signal::CONT).unwrap();
+        while !terminal.parser.screen().alternate_screen() {
+            assert!(terminal.read());
+        }
+        assert!(terminal.bytes.len() > before);
+    }
+    terminal.until("all of it again", |text| {
+        text.contains("tallyline  tcp://") && text.contains("PLACED") && text.contains("q drain")
+    });
+    terminal.press("q");
+    assert_eq!(terminal.end(), Some(0));
+    orders.stop();
+}
+
+#[test]
+fn a_shell_suspends_it_by_a_key_and_brings_it_back() {
+    let orders = Orders::start();
+    let program = env!("CARGO_BIN_EXE_tallyline");
+    let script = format!(
+        "set -m; '{program}' count {} --by=status --every=100ms; echo the shell again; read line; fg; echo status $?",
+        orders.source
+    );
+    let mut terminal = Terminal::run(Command::new("sh").args(["-c", &script]));
+    terminal.until("the rows", |text| text.contains("PLACED"));
+    terminal.press("\x1a");
+    terminal.until_given_back();
+    terminal.until("the shell", |text| text.contains("the shell again"));
+    assert!(terminal.is_cooked());
+    terminal.press("\n");
+    terminal.until("all of it again", |text| {
+        text.contains("PLACED") && text.contains("q drain")
+    });
+    terminal.press("q");
+    assert_eq!(terminal.end(), Some(0));
+    let text = terminal.text();
+    assert!(text.contains("status 0"), "{text}");
+    orders.stop();
+}
+
+/// What the panicking program below says of its death.
+const LAST_WORDS: &str = "the planted panic";
+
+#[test]
+fn a_panic_gives_the_terminal_back_before_it_is_told() {
+    let this = std::env::current_exe().unwrap();
+    let name = "terminal::a_screen_is_taken_by_a_program_that_panics";
+    let args = ["--ignored", "--exact", "--nocapture", name];
+    let mut terminal = Terminal::run(Command::new(this).args(args));
+    assert_eq!(terminal.end(), Some(7));
+    let text = String::from_utf8_lossy(&terminal.bytes).into_owned();
+    assert!(text.contains("\x1b[?1049h"), "the screen was taken: {text}");
+    let (_, after) = text.rsplit_once("\x1b[?1049l").unwrap();
+    assert!(after.contains(LAST_WORDS), "{text}");
+}
+
+#[test]
+#[ignore = "the test above runs it, on a terminal of its own"]
+fn a_screen_is_taken_by_a_program_that_panics() {
+    let _screen = Screen::take().unwrap();
+    // In a thread that has not got the screen, so that nothing but the hook gives it back in time.
+    let panicked = thread::spawn(|| panic!("{LAST_WORDS}")).join();
+    assert!(panicked.is_err());
+    // Nor does its end.
+    std::process::exit(7);
 }
 
 #[test]
