@@ -192,7 +192,11 @@ impl Settings {
             0 => 0,
             lag => state::CACHE_BYTES + self.state_windows_bytes(lag as u64),
         };
-        let live = self.live.bytes_max(key_bytes);
+        let past = match (self.live.viewers, self.state_lag) {
+            (1.., 1..) => state::PAGE_BYTES_MAX,
+            _ => 0,
+        };
+        let live = self.live.bytes_max(key_bytes) + past;
         let waiting = match (self.delivery.sinks, self.state_lag) {
             (1.., 0) => self.delivery.bytes_max,
             _ => 0,

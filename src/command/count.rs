@@ -31,7 +31,7 @@ pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
     let (mut settings, sources, state) = open(args)?;
     let server = server.map(|(bound, shown)| {
         settings.live = shown;
-        bound
+        bound.with_history(args.state.state.clone())
     });
     let options = config::sink_options(&args.output, &args.windows, &settings.query);
     let shown = Shown {

@@ -14,7 +14,9 @@ pub(super) fn status(live: &Live) -> String {
             let rate = per_second(batch.ledger.lines, batch.nanos());
             parts.push(format!("batch {}", grouped(batch.batch)));
             parts.push(format!("{rate} records/s"));
-            parts.push(format!("printed {} late", duration(batch.printed_nanos)));
+            if let Some(pace) = &batch.pace {
+                parts.push(format!("printed {} late", duration(pace.printed_nanos)));
+            }
         }
     }
     let up = live.time().nanos_since(live.about().started) / 1_000_000_000;

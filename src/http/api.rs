@@ -1,8 +1,9 @@
 //! `/api/v1/…`: what there is to ask, what a question may say, and in which form it is answered.
 //!
 //! JSON, or CSV if `Accept` prefers `text/csv`. Lists come in pages whose `next` is the address of the page behind;
-//! of batches and windows the newest page is the first, and each page is in the order of time. A parameter that is
-//! not known, or cannot be used, is refused with a line that names it.
+//! of batches and windows the newest page is the first, and each page is in the order of time; behind what is kept here they
+//! go on into the history of the state ([`History`](super::history::History)). A parameter that is not known, or cannot
+//! be used, is refused with a line that names it.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -17,8 +18,9 @@ use axum::routing::get;
 use serde_json::json;
 
 use super::Site;
+use super::pages::Asked;
 use super::render::{self, Page};
-use crate::live::{Batch, Link, Live, Snapshot, Window};
+use crate::live::{Batch, Link, Snapshot, Window};
 
 const JSON: &str = "application/json";
 const CSV: &str = "text/csv; charset=utf-8";
@@ -148,17 +150,6 @@ fn wants_csv(fields: &HeaderMap) -> bool {
     first.unwrap_or(false)
 }
 
-/// A page of what is in the order of time: the last `limit` of those before `before`.
-fn page_before<T>(
-    items: &[Arc<T>],
-    limit: usize,
-    is_before: impl Fn(&T) -> bool,
-) -> (&[Arc<T>], bool) {
-    let end = items.partition_point(|item| is_before(item));
-    let start = end.saturating_sub(limit);
-    (&items[start..end], start > 0)
-}
-
 async fn totals(
     State(site): State<Arc<Site>>,
     RawQuery(query): RawQuery,
@@ -176,44 +167,54 @@ async fn totals(
     })
 }
 
-/// A page of batches, and the address of the one behind.
-struct Batches<'s> {
-    batches: Vec<&'s Batch>,
+/// A page of batches or windows, and the address of the next one.
+struct List<T> {
+    items: Vec<Arc<T>>,
+    /// Of each the first so many.
     keys: usize,
     next: Option<String>,
 }
 
-impl<'s> Batches<'s> {
-    fn asked(
-        path: &str,
-        query: Option<&str>,
-        live: &Live,
-        now: &'s Snapshot,
-    ) -> Result<Batches<'s>, Wrong> {
-        let mut asked = Parameters::of(query);
-        let limit = asked.number("limit", 1, LIMIT_MAX)?.unwrap_or(100);
-        let before = asked.number("before", 0, NUMBER_MAX)?.unwrap_or(u64::MAX);
-        let kept = live.about().shown.keys_kept;
+/// A page of batches, asked for by their numbers.
+async fn page_of_batches(
+    path: &str,
+    query: Option<&str>,
+    site: &Site,
+    now: &Snapshot,
+) -> Result<List<Batch>, Wrong> {
+    let mut asked = Parameters::of(query);
+    let between = Asked {
+        after: asked.number("after", 0, NUMBER_MAX as i64)?,
+        before: asked.number("before", 0, NUMBER_MAX as i64)?,
+        limit: asked.number("limit", 1, LIMIT_MAX)?.unwrap_or(100),
+    };
+    let kept = site.live.about().shown.keys_kept;
+    let keys = match path {
+        "batches" => asked.number("keys", 0, kept)?.unwrap_or(kept),
+        _ => 0,
+    };
+    asked.end()?;
+    let place = |batch: &Batch| batch.batch as i64;
+    let past = match site
+        .history
+        .as_ref()
+        .zip(between.of_history(&now.batches, place))
+    {
+        Some((history, page)) => history.batches(page).await.map_err(unreadable)?,
+        None => Vec::new(),
+    };
+    let (items, has_more) = between.put(past, &now.batches, place);
+    let next = between.next(&items, has_more, place).map(|(bound, place)| {
         let keys = match path {
-            "batches" => asked.number("keys", 0, kept)?.unwrap_or(kept),
-            _ => 0,
+            "batches" => format!("&keys={keys}"),
+            _ => String::new(),
         };
-        asked.end()?;
-        let (page, has_more) = page_before(&now.batches, limit, |batch| batch.batch < before);
-        let first = page.first().filter(|_| has_more);
-        let next = first.map(|first| {
-            let keys = match path {
-                "batches" => format!("&keys={keys}"),
-                _ => String::new(),
-            };
-            format!("/api/v1/{path}?before={}&limit={limit}{keys}", first.batch)
-        });
-        Ok(Batches {
-            batches: page.iter().map(|batch| &**batch).collect(),
-            keys,
-            next,
-        })
-    }
+        format!(
+            "/api/v1/{path}?{bound}={place}&limit={}{keys}",
+            between.limit
+        )
+    });
+    Ok(List { items, keys, next })
 }
 
 async fn batches(
@@ -222,12 +223,12 @@ async fn batches(
     fields: HeaderMap,
 ) -> Result<Response, Wrong> {
     let now = site.live.now();
-    let page = Batches::asked("batches", query.as_deref(), &site.live, &now)?;
+    let page = page_of_batches("batches", query.as_deref(), &site, &now).await?;
     if wants_csv(&fields) {
-        let rows = render::batches_csv(&site.live, &page.batches, page.keys);
+        let rows = render::batches_csv(&site.live, &page.items, page.keys);
         return Ok(answer(CSV, rows));
     }
-    let batches = page.batches.iter();
+    let batches = page.items.iter();
     let batches: Vec<String> = batches
         .map(|batch| render::batch(batch, page.keys))
         .collect();
@@ -240,14 +241,69 @@ async fn ledger(
     fields: HeaderMap,
 ) -> Result<Response, Wrong> {
     let now = site.live.now();
-    let page = Batches::asked("ledger", query.as_deref(), &site.live, &now)?;
+    let page = page_of_batches("ledger", query.as_deref(), &site, &now).await?;
     Ok(match wants_csv(&fields) {
-        true => answer(CSV, render::ledger_csv(&now, &page.batches)),
+        true => answer(CSV, render::ledger_csv(&now, &page.items)),
         false => answer(
             JSON,
-            render::ledger(&now, &page.batches, page.next).to_string(),
+            render::ledger(&now, &page.items, page.next).to_string(),
         ),
     })
+}
+
+/// A page of the windows of a kind, asked for by their ends.
+async fn page_of_windows(
+    query: Option<&str>,
+    site: &Site,
+    now: &Snapshot,
+) -> Result<List<Window>, Wrong> {
+    let mut asked = Parameters::of(query);
+    let about = site.live.about();
+    let limit = asked.number("limit", 1, LIMIT_MAX)?.unwrap_or(100);
+    let mut end_ms = |name| asked.number(name, 0, NUMBER_MAX as i64);
+    let (after, before) = (end_ms("after_ms")?, end_ms("before_ms")?);
+    let length = asked.number("length_ms", 1, NUMBER_MAX)?;
+    let slide = asked.number("slide_ms", 1, NUMBER_MAX)?;
+    let kept = about.shown.keys_kept;
+    let keys = asked.number("keys", 0, kept)?.unwrap_or(kept);
+    asked.end()?;
+    let is_asked = |nanos: u64, ms: Option<u64>| ms.is_none_or(|ms| nanos / 1_000_000 == ms);
+    let kinds = about.windows.iter().zip(&now.windows);
+    let mut kinds = kinds.filter(|(spec, _)| {
+        is_asked(spec.length_nanos, length) && is_asked(spec.slide_nanos, slide)
+    });
+    let Some((&spec, windows)) = kinds.next() else {
+        return Err(Wrong {
+            status: StatusCode::NOT_FOUND,
+            what: "there is no such window in this run; /api/v1/status names those that there are"
+                .to_owned(),
+        });
+    };
+    let between = Asked {
+        // The last nanosecond that belongs to the millisecond.
+        after: after.map(|ms| ms.saturating_mul(1_000_000).saturating_add(999_999)),
+        before: before.map(|ms| ms.saturating_mul(1_000_000)),
+        limit,
+    };
+    let place = |window: &Window| window.end.as_nanos();
+    let past = match site
+        .history
+        .as_ref()
+        .zip(between.of_history(windows, place))
+    {
+        Some((history, page)) => history.windows(spec, page).await.map_err(unreadable)?,
+        None => Vec::new(),
+    };
+    let (items, has_more) = between.put(past, windows, place);
+    let next = between.next(&items, has_more, place).map(|(bound, end)| {
+        format!(
+            "/api/v1/windows?length_ms={}&slide_ms={}&{bound}_ms={}&limit={limit}&keys={keys}",
+            spec.length_nanos / 1_000_000,
+            spec.slide_nanos / 1_000_000,
+            end / 1_000_000
+        )
+    });
+    Ok(List { items, keys, next })
 }
 
 async fn windows(
@@ -255,49 +311,25 @@ async fn windows(
     RawQuery(query): RawQuery,
     fields: HeaderMap,
 ) -> Result<Response, Wrong> {
-    let mut asked = Parameters::of(query.as_deref());
-    let about = site.live.about();
-    let limit = asked.number("limit", 1, LIMIT_MAX)?.unwrap_or(100);
-    let before = asked.number("before_ms", 0, NUMBER_MAX as i64)?;
-    let length = asked.number("length_ms", 1, NUMBER_MAX)?;
-    let slide = asked.number("slide_ms", 1, NUMBER_MAX)?;
-    let kept = about.shown.keys_kept;
-    let keys = asked.number("keys", 0, kept)?.unwrap_or(kept);
-    asked.end()?;
     let now = site.live.now();
-    let is_asked = |nanos: u64, ms: Option<u64>| ms.is_none_or(|ms| nanos / 1_000_000 == ms);
-    let kinds = about.windows.iter().zip(&now.windows);
-    let mut kinds = kinds.filter(|(spec, _)| {
-        is_asked(spec.length_nanos, length) && is_asked(spec.slide_nanos, slide)
-    });
-    let Some((spec, windows)) = kinds.next() else {
-        return Err(Wrong {
-            status: StatusCode::NOT_FOUND,
-            what: "there is no such window in this run; /api/v1/status names those that there are"
-                .to_owned(),
-        });
-    };
-    let ends = |window: &Window| window.end.as_nanos() / 1_000_000;
-    let (page, has_more) = page_before(windows, limit, |window| {
-        before.is_none_or(|before| ends(window) < before)
-    });
-    let windows: Vec<&Window> = page.iter().map(|window| &**window).collect();
+    let page = page_of_windows(query.as_deref(), &site, &now).await?;
     if wants_csv(&fields) {
-        return Ok(answer(CSV, render::windows_csv(&site.live, &windows, keys)));
+        let rows = render::windows_csv(&site.live, &page.items, page.keys);
+        return Ok(answer(CSV, rows));
     }
-    let next = windows.first().filter(|_| has_more).map(|first| {
-        format!(
-            "/api/v1/windows?length_ms={}&slide_ms={}&before_ms={}&limit={limit}&keys={keys}",
-            spec.length_nanos / 1_000_000,
-            spec.slide_nanos / 1_000_000,
-            ends(first)
-        )
-    });
+    let windows = page.items.iter();
     let windows: Vec<String> = windows
-        .iter()
-        .map(|window| render::window(window, keys))
+        .map(|window| render::window(window, page.keys))
         .collect();
-    Ok(answer(JSON, list("windows", &windows, next)))
+    Ok(answer(JSON, list("windows", &windows, page.next)))
+}
+
+/// What there is to be said when the history cannot be read.
+fn unreadable(why: String) -> Wrong {
+    Wrong {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        what: format!("the history cannot be read: {why}"),
+    }
 }
 
 fn list(kind: &str, items: &[String], next: Option<String>) -> String {
@@ -390,17 +422,5 @@ mod tests {
             fields.insert(ACCEPT, HeaderValue::from_static(accept));
             assert_eq!(wants_csv(&fields), csv, "{accept}");
         }
-    }
-
-    #[test]
-    fn pages_go_back_in_time() {
-        let items: Vec<Arc<u64>> = (1..=10).map(Arc::new).collect();
-        let page = |limit, before| {
-            let (page, has_more) = page_before(&items, limit, |&item| item < before);
-            (page.iter().map(|item| **item).collect::<Vec<_>>(), has_more)
-        };
-        assert_eq!(page(3, u64::MAX), (vec![8, 9, 10], true));
-        assert_eq!(page(3, 4), (vec![1, 2, 3], false));
-        assert_eq!(page(3, 1), (vec![], false));
     }
 }

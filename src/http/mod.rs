@@ -1,8 +1,8 @@
 //! `--http ADDR`: the run, looked at by a browser, by other programs and by Prometheus.
 //!
-//! Fed by [`Live`] alone, on a thread of its own with a runtime of one thread: whatever goes on here, the
-//! counting knows nothing of it but a byte written to a socket behind each batch. Nothing can be changed
-//! from here.
+//! Fed by [`Live`] alone and, of what is longer ago, by the state file, on a thread of its own with a runtime of one
+//! thread: whatever goes on here, the counting knows nothing of it but a byte written to a socket behind each batch.
+//! Nothing can be changed from here.
 //!
 //! | path | what |
 //! |---|---|
@@ -22,8 +22,10 @@
 mod api;
 mod events;
 mod guard;
+mod history;
 mod metrics;
 mod page;
+mod pages;
 mod render;
 mod serve;
 mod stall;
@@ -44,6 +46,7 @@ use tokio::sync::watch;
 use crate::live::Live;
 use events::News;
 use guard::Guard;
+use history::History;
 use metrics::Metrics;
 
 /// How the server is set up.
@@ -91,6 +94,7 @@ impl Default for Limits {
 /// What every request is answered from.
 struct Site {
     live: Live,
+    history: Option<History>,
     guard: Guard,
     news: watch::Receiver<Arc<News>>,
     metrics: Metrics,

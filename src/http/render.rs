@@ -2,6 +2,7 @@
 //! the same sinks, with a few members more behind them.
 
 use std::io;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -58,16 +59,17 @@ pub(super) fn array(items: &[String]) -> String {
 pub(super) fn batch(batch: &Batch, keys: usize) -> String {
     let (rows, hidden) = cut(batch.counts.lend(), batch.counts.hidden, keys);
     let report = batch_report(batch, &rows, hidden);
+    let pace = batch.pace.as_ref();
     let more = json!({
-        "printed_ms": millis(batch.printed_nanos),
-        "paused_ms": millis(batch.paused_nanos),
-        "p99_us": batch.receive_to_counted.p99_us,
+        "printed_ms": pace.map(|pace| millis(pace.printed_nanos)),
+        "paused_ms": pace.map(|pace| millis(pace.paused_nanos)),
+        "p99_us": pace.map(|pace| pace.receive_to_counted.p99_us),
     });
     object(|sink| sink.batch(&report), &more)
 }
 
 /// Batches as rows.
-pub(super) fn batches_csv(live: &Live, batches: &[&Batch], keys: usize) -> Vec<u8> {
+pub(super) fn batches_csv(live: &Live, batches: &[Arc<Batch>], keys: usize) -> Vec<u8> {
     csv(live, |sink| {
         batches.iter().try_for_each(|batch| {
             let (rows, hidden) = cut(batch.counts.lend(), batch.counts.hidden, keys);
@@ -101,7 +103,7 @@ pub(super) fn window(window: &Window, keys: usize) -> String {
 }
 
 /// Windows as rows.
-pub(super) fn windows_csv(live: &Live, windows: &[&Window], keys: usize) -> Vec<u8> {
+pub(super) fn windows_csv(live: &Live, windows: &[Arc<Window>], keys: usize) -> Vec<u8> {
     csv(live, |sink| {
         windows.iter().try_for_each(|window| {
             let (rows, hidden) = cut(window.counts.lend(), window.counts.hidden, keys);
@@ -190,7 +192,7 @@ fn csv(live: &Live, write: impl FnOnce(&mut CsvSink<&mut Vec<u8>>) -> io::Result
 }
 
 /// Where the lines of each batch, and of all of them, went.
-pub(super) fn ledger(now: &Snapshot, batches: &[&Batch], next: Option<String>) -> Value {
+pub(super) fn ledger(now: &Snapshot, batches: &[Arc<Batch>], next: Option<String>) -> Value {
     let columns = |ledger: &crate::ledger::Ledger| -> Value {
         let columns = ledger.columns().into_iter();
         columns
@@ -198,7 +200,7 @@ pub(super) fn ledger(now: &Snapshot, batches: &[&Batch], next: Option<String>) -
             .collect::<serde_json::Map<_, _>>()
             .into()
     };
-    let batch = |batch: &&Batch| {
+    let batch = |batch: &Arc<Batch>| {
         json!({
             "batch": batch.batch,
             "start": batch.start.to_string(),
@@ -215,7 +217,7 @@ pub(super) fn ledger(now: &Snapshot, batches: &[&Batch], next: Option<String>) -
 }
 
 /// The same as rows: a batch's have its number, the last one, of all lines, has none.
-pub(super) fn ledger_csv(now: &Snapshot, batches: &[&Batch]) -> Vec<u8> {
+pub(super) fn ledger_csv(now: &Snapshot, batches: &[Arc<Batch>]) -> Vec<u8> {
     let names = now.ledger.columns().map(|(name, _)| name);
     let mut out = format!("type,batch,start,end,{}\n", names.join(","));
     let mut row = |head: String, ledger: &crate::ledger::Ledger| {

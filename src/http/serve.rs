@@ -10,6 +10,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -26,6 +27,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::events::News;
 use super::guard::Guard;
+use super::history::History;
 use super::metrics::Metrics;
 use super::stall::Stalling;
 use super::tls::Tls;
@@ -54,6 +56,7 @@ pub struct Bound {
     guard: Guard,
     tls: Option<Tls>,
     options: Options,
+    history: Option<PathBuf>,
 }
 
 impl Bound {
@@ -101,6 +104,7 @@ impl Bound {
             address,
             guard: guard.at(address, tls.is_some()),
             tls,
+            history: None,
             options,
         })
     }
@@ -109,6 +113,13 @@ impl Bound {
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}/", self.address)
+    }
+
+    /// Has what is longer ago than `live` tells read from this state file.
+    #[must_use]
+    pub fn with_history(mut self, state: Option<PathBuf>) -> Bound {
+        self.history = state;
+        self
     }
 
     /// Serves what `live` shows until the server is dropped; the bell is to be rung behind each batch.
@@ -124,6 +135,8 @@ impl Bound {
         let runtime = runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
+            // For the history, which is read by one request at a time.
+            .max_blocking_threads(1)
             .build()
             .map_err(failed)?;
         let address = self.address;
@@ -131,6 +144,8 @@ impl Bound {
             if let Err(error) = runtime.block_on(serve(self, live, rung)) {
                 tracing::error!("the HTTP server has ended: {}", reason(&error));
             }
+            // A disk that does not answer holds up nobody's end.
+            runtime.shutdown_timeout(FAREWELL);
         };
         let thread = thread::Builder::new().name("http".to_owned()).spawn(body);
         let server = Server {
@@ -181,6 +196,7 @@ async fn serve(bound: Bound, live: Live, rung: StdUnixStream) -> io::Result<()> 
     let site = Arc::new(Site {
         metrics: Metrics::new(live.clone(), bound.options.metrics_keys),
         live: live.clone(),
+        history: bound.history.map(History::new),
         guard: bound.guard,
         news,
         quiet: limits.quiet,

@@ -19,7 +19,7 @@ use crate::window::{ClosedWindow, Trend};
 
 use super::{
     About, Batch, Bell, Gauges, Growing, KEY_BYTES_MAX, KeyCount, KeyCounts, Live, LiveSettings,
-    Saving, Shared, Snapshot, Window,
+    Pace, Saving, Shared, Snapshot, Window,
 };
 
 /// A batch that has been reported.
@@ -159,9 +159,11 @@ impl Board {
             end: closed.mark.end,
             ledger: closed.ledger,
             counts,
-            receive_to_counted: closed.receive_to_counted,
-            printed_nanos: closed.printed_nanos,
-            paused_nanos: paused_nanos.saturating_sub(self.paused_nanos),
+            pace: Some(Pace {
+                receive_to_counted: closed.receive_to_counted,
+                printed_nanos: closed.printed_nanos,
+                paused_nanos: paused_nanos.saturating_sub(self.paused_nanos),
+            }),
         };
         self.paused_nanos = paused_nanos;
         self.keep(Arc::new(batch));

@@ -20,7 +20,7 @@ mod snapshot;
 pub use board::Board;
 pub(crate) use board::Closed;
 pub use gauges::{Gauges, Link, Reading, SourceNow};
-pub use snapshot::{Batch, KeyCount, KeyCounts, Saving, Snapshot, Window};
+pub use snapshot::{Batch, KeyCount, KeyCounts, Pace, Saving, Snapshot, Window};
 
 use std::fmt;
 use std::sync::Arc;

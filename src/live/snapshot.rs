@@ -63,6 +63,13 @@ pub struct Batch {
     pub ledger: Ledger,
     /// Its first keys, with their totals at its end.
     pub counts: KeyCounts,
+    /// How it went; `None`: nobody knows any more.
+    pub pace: Option<Pace>,
+}
+
+/// How a batch went.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
     /// From the read that brought a record to its count in a shard.
     pub receive_to_counted: Percentiles,
     /// From its boundary to its rows being written and flushed, in nanoseconds.

@@ -15,6 +15,7 @@ use crate::key::{Key, KeyKind, KeyRef};
 use crate::lane::Mark;
 use crate::ledger::Ledger;
 use crate::sink::{self, BatchReport, Hidden, Rows, WindowReport};
+use crate::state::archive::Page;
 use crate::state::change::{Past, PastClosed};
 use crate::state::leaders::Leaders;
 use crate::state::list::{Counted, pack, pack_numbers, unpack_numbers};
@@ -302,20 +303,113 @@ fn take_away(
     change.execute(&sql, [oldest.as_nanos()]).map(drop)
 }
 
-/// Batches before this one, the newest first, `limit` at the most.
+/// A page of batches, in order of time, with keys of so many bytes at the most.
 pub(super) fn batches(
+    db: &Connection,
+    page: Page,
+    key_bytes_max: usize,
+) -> rusqlite::Result<Vec<PastBatch>> {
+    let sql = format!(
+        "SELECT number, start_ns, end_ns, lines, counted, missing, filtered, malformed, oversize, blank, late, \
+         unsummed, keys, other, counts, totals FROM batch WHERE number > ?1 AND number < ?2 \
+         ORDER BY number {} LIMIT ?3",
+        order(page)
+    );
+    let (mut names, mut rows) = (Names::new(db, key_bytes_max)?, db.prepare(&sql)?);
+    let mut rows = rows.query(bounds(page))?;
+    let mut batches = Vec::new();
+    while let Some(row) = rows.next()? {
+        batches.push(names.batch(row)?);
+    }
+    Ok(in_time(batches, page))
+}
+
+/// Windows that closed before this one, the last first, `limit` at the most.
+pub(super) fn windows(
     db: &Connection,
     before: Option<u64>,
     limit: usize,
-) -> rusqlite::Result<Vec<PastBatch>> {
-    let mut names = Names::new(db)?;
-    let mut rows = db.prepare(
-        "SELECT number, start_ns, end_ns, lines, counted, missing, filtered, malformed, oversize, blank, late, \
-         unsummed, keys, other, counts, totals FROM batch WHERE number < ?1 ORDER BY number DESC LIMIT ?2",
-    )?;
-    let mut rows = rows.query((place(before), limit as i64))?;
-    let mut batches = Vec::new();
+) -> rusqlite::Result<Vec<PastWindow>> {
+    let sql = format!("{WINDOW} WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
+    let (mut names, mut rows) = (Names::new(db, usize::MAX)?, db.prepare(&sql)?);
+    let before = before.and_then(|before| i64::try_from(before).ok());
+    let mut rows = rows.query((before.unwrap_or(i64::MAX), limit as i64))?;
+    let mut windows = Vec::new();
     while let Some(row) = rows.next()? {
+        windows.push(names.window(row)?);
+    }
+    Ok(windows)
+}
+
+/// A page of the windows of a kind, in order of time, with keys of so many bytes at the most.
+pub(super) fn windows_of(
+    db: &Connection,
+    spec: WindowSpec,
+    page: Page,
+    key_bytes_max: usize,
+) -> rusqlite::Result<Vec<PastWindow>> {
+    let sql = format!(
+        "{WINDOW} WHERE end_ns > ?1 AND end_ns < ?2 AND length_ns = ?4 AND slide_ns = ?5 \
+         ORDER BY end_ns {} LIMIT ?3",
+        order(page)
+    );
+    let (mut names, mut rows) = (Names::new(db, key_bytes_max)?, db.prepare(&sql)?);
+    let (after, before, limit) = bounds(page);
+    let (length, slide) = (spec.length_nanos as i64, spec.slide_nanos as i64);
+    let mut rows = rows.query((after, before, limit, length, slide))?;
+    let mut windows = Vec::new();
+    while let Some(row) = rows.next()? {
+        windows.push(names.window(row)?);
+    }
+    Ok(in_time(windows, page))
+}
+
+/// All of a window.
+const WINDOW: &str = "SELECT id, batch, length_ns, slide_ns, end_ns, covered_from_ns, covered_to_ns, records, keys, \
+                      other, counts FROM window";
+
+/// The order in which rows are found until there are enough.
+fn order(page: Page) -> &'static str {
+    match page.after {
+        Some(_) => "ASC",
+        None => "DESC",
+    }
+}
+
+/// Between which places, and how many; places that none reaches stand for the ends.
+fn bounds(page: Page) -> (i64, i64, i64) {
+    let (after, before) = (page.after, page.before);
+    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+    (after.unwrap_or(i64::MIN), before.unwrap_or(i64::MAX), limit)
+}
+
+/// What was found, in the order of time.
+fn in_time<T>(mut found: Vec<T>, page: Page) -> Vec<T> {
+    if page.after.is_none() {
+        found.reverse();
+    }
+    found
+}
+
+/// The keys of rows that have been looked at.
+struct Names<'a> {
+    find: rusqlite::Statement<'a>,
+    /// By row; `None`: it is too long.
+    known: HashMap<i64, Option<Key>>,
+    bytes_max: usize,
+}
+
+impl<'a> Names<'a> {
+    fn new(db: &'a Connection, bytes_max: usize) -> rusqlite::Result<Names<'a>> {
+        Ok(Names {
+            find: db.prepare("SELECT kind, text FROM key WHERE id = ?1")?,
+            known: HashMap::new(),
+            bytes_max,
+        })
+    }
+
+    /// The batch of a row.
+    fn batch(&mut self, row: &Row<'_>) -> rusqlite::Result<PastBatch> {
         let ledger = Ledger {
             lines: figure(row, 3)?,
             counted: figure(row, 4)?,
@@ -328,33 +422,19 @@ pub(super) fn batches(
             unsummed: figure(row, 11)?,
         };
         let totals = unpack_numbers(row.get_ref(15)?.as_blob()?);
-        batches.push(PastBatch {
+        Ok(PastBatch {
             batch: figure(row, 0)?,
             start: time(row, 1)?,
             end: time(row, 2)?,
             ledger,
-            keys: names.keys(row, 12, ledger.counted, totals.as_deref())?,
-        });
+            keys: self.keys(row, 12, ledger.counted, totals.as_deref())?,
+        })
     }
-    Ok(batches)
-}
 
-/// Windows that closed before this one, the last first, `limit` at the most.
-pub(super) fn windows(
-    db: &Connection,
-    before: Option<u64>,
-    limit: usize,
-) -> rusqlite::Result<Vec<PastWindow>> {
-    let mut names = Names::new(db)?;
-    let mut rows = db.prepare(
-        "SELECT id, batch, length_ns, slide_ns, end_ns, covered_from_ns, covered_to_ns, records, keys, other, counts \
-         FROM window WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
-    )?;
-    let mut rows = rows.query((place(before), limit as i64))?;
-    let mut windows = Vec::new();
-    while let Some(row) = rows.next()? {
+    /// The window of a row.
+    fn window(&mut self, row: &Row<'_>) -> rusqlite::Result<PastWindow> {
         let records = figure(row, 7)?;
-        windows.push(PastWindow {
+        Ok(PastWindow {
             id: figure(row, 0)?,
             batch: figure(row, 1)?,
             spec: WindowSpec {
@@ -364,30 +444,7 @@ pub(super) fn windows(
             end: time(row, 4)?,
             covered: (time(row, 5)?, time(row, 6)?),
             records,
-            keys: names.keys(row, 8, records, None)?,
-        });
-    }
-    Ok(windows)
-}
-
-/// A number that none reaches stands for the end.
-fn place(before: Option<u64>) -> i64 {
-    before
-        .and_then(|before| i64::try_from(before).ok())
-        .unwrap_or(i64::MAX)
-}
-
-/// The keys of rows that have been looked at.
-struct Names<'a> {
-    find: rusqlite::Statement<'a>,
-    known: HashMap<i64, Key>,
-}
-
-impl<'a> Names<'a> {
-    fn new(db: &'a Connection) -> rusqlite::Result<Names<'a>> {
-        Ok(Names {
-            find: db.prepare("SELECT kind, text FROM key WHERE id = ?1")?,
-            known: HashMap::new(),
+            keys: self.keys(row, 8, records, None)?,
         })
     }
 
@@ -401,21 +458,20 @@ impl<'a> Names<'a> {
     ) -> rusqlite::Result<PastKeys> {
         let (keys, other) = (figure(row, at)?, figure(row, at + 1)?);
         let counts = counts(row, at + 2)?;
-        let told: u64 = counts.iter().map(|&(_, count)| count).sum();
-        let hidden = Hidden {
-            keys: keys.saturating_sub(counts.len() as u64),
-            count: records.saturating_sub(told + other),
-            sum: None,
-        };
         let mut rows = Vec::with_capacity(counts.len() + 1);
         for (number, (key, count)) in counts.into_iter().enumerate() {
             let total = totals.and_then(|totals| totals.get(number));
-            rows.push(PastRow {
-                key: self.key(key)?,
-                count,
-                total: total.copied().unwrap_or(count),
-            });
+            let total = total.copied().unwrap_or(count);
+            if let Some(key) = self.key(key)? {
+                rows.push(PastRow { key, count, total });
+            }
         }
+        let told: u64 = rows.iter().map(|row| row.count).sum();
+        let hidden = Hidden {
+            keys: keys.saturating_sub(rows.len() as u64),
+            count: records.saturating_sub(told + other),
+            sum: None,
+        };
         if other > 0 {
             rows.push(PastRow {
                 key: crate::counts::OTHER.to_key(),
@@ -431,16 +487,19 @@ impl<'a> Names<'a> {
         Ok(PastKeys { rows, hidden })
     }
 
-    fn key(&mut self, row: i64) -> rusqlite::Result<Key> {
+    /// The key in this row, unless it is too long.
+    fn key(&mut self, row: i64) -> rusqlite::Result<Option<Key>> {
         if let Some(key) = self.known.get(&row) {
             return Ok(key.clone());
         }
+        let bytes_max = self.bytes_max;
         let key = self.find.query_row([row], |row| {
             let kind: u8 = row.get(0)?;
             let kind = KeyKind::from_u8(kind)
                 .ok_or(rusqlite::Error::IntegralValueOutOfRange(0, kind.into()))?;
             let bytes = row.get_ref(1)?.as_bytes()?;
-            Ok(KeyRef { kind, bytes }.to_key())
+            let is_short = bytes.len() <= bytes_max;
+            Ok(is_short.then(|| KeyRef { kind, bytes }.to_key()))
         })?;
         self.known.insert(row, key.clone());
         Ok(key)

@@ -12,6 +12,7 @@ use crate::counts::{Counts, Zeros};
 use crate::error::{Error, reason};
 use crate::hash::KeyHasher;
 use crate::sink::{OutputFormat, Rows, SinkOptions, TotalsReport};
+use crate::state::archive::Page;
 use crate::state::history::{self, PastBatch, PastWindow};
 use crate::state::meaning::Meaning;
 use crate::state::open::{
@@ -71,29 +72,9 @@ impl Look {
     /// # Errors
     /// If it is none, or cannot be read.
     pub fn open(path: &Path) -> Result<Look, Error> {
-        let failed = |what: String| Error::State(format!("{}: {what}", path.display()));
-        fs::metadata(path).map_err(|error| failed(reason(&error)))?;
-        let open = || {
-            // For reading alone, but able to take away the log that SQLite needs for that.
-            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let db = Connection::open_with_flags(path, flags)?;
-            db.busy_timeout(BUSY_WAIT)?;
-            let kind = kind(&db)?;
-            if let Kind::Ours(version) = kind {
-                stand_in(&db, version)?;
-            }
-            db.pragma_update(None, "query_only", true)?;
-            Ok((db, kind))
-        };
-        let told = |error: rusqlite::Error| failed(words(&error));
-        let (db, kind) = open().map_err(told)?;
-        match kind {
-            Kind::Ours(_) => {}
-            Kind::Newer(version) => return Err(failed(newer(version))),
-            Kind::Empty | Kind::Foreign => {
-                return Err(failed("this is no state file of tallyline".to_owned()));
-            }
-        }
+        let db = open_to_read(path)?;
+        let told =
+            |error: rusqlite::Error| Error::State(format!("{}: {}", path.display(), words(&error)));
         // Whatever is read from now on is of this instant.
         db.execute_batch("BEGIN").map_err(told)?;
         Ok(Look {
@@ -205,7 +186,15 @@ impl Look {
     /// # Errors
     /// If they cannot be read.
     pub fn batches(&self, before: Option<u64>, limit: usize) -> Result<Vec<PastBatch>, Error> {
-        history::batches(&self.db, before, limit).map_err(|error| self.failed(&error))
+        let page = Page {
+            after: None,
+            before: before.and_then(|before| i64::try_from(before).ok()),
+            limit,
+        };
+        let batches = history::batches(&self.db, page, usize::MAX);
+        let mut batches = batches.map_err(|error| self.failed(&error))?;
+        batches.reverse();
+        Ok(batches)
     }
 
     /// Windows of the history that closed before this one, the last first, `limit` at the most.
@@ -308,5 +297,32 @@ impl Look {
 
     pub(super) fn failed(&self, error: &rusqlite::Error) -> Error {
         Error::State(format!("{}: {}", self.path.display(), words(error)))
+    }
+}
+
+/// Opens a state file for reading alone.
+///
+/// # Errors
+/// If it is none, or cannot be read.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, Error> {
+    let failed = |what: String| Error::State(format!("{}: {what}", path.display()));
+    fs::metadata(path).map_err(|error| failed(reason(&error)))?;
+    let open = || {
+        // For reading alone, but able to take away the log that SQLite needs for that.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(path, flags)?;
+        db.busy_timeout(BUSY_WAIT)?;
+        let kind = kind(&db)?;
+        if let Kind::Ours(version) = kind {
+            stand_in(&db, version)?;
+        }
+        db.pragma_update(None, "query_only", true)?;
+        Ok((db, kind))
+    };
+    let (db, kind) = open().map_err(|error: rusqlite::Error| failed(words(&error)))?;
+    match kind {
+        Kind::Ours(_) => Ok(db),
+        Kind::Newer(version) => Err(failed(newer(version))),
+        Kind::Empty | Kind::Foreign => Err(failed("this is no state file of tallyline".to_owned())),
     }
 }

@@ -20,11 +20,12 @@
 //! What sinks (`--to`) have not taken yet waits here too ([`Spool`]), saved with the batch it is of, and so does how
 //! far each of them has come.
 //!
-//! [`Look`] reads a state file while somebody counts into it; [`merge`] adds several up.
+//! [`Look`] reads a state file while somebody counts into it, [`Archive`] pages of its history; [`merge`] adds several up.
 //!
 //! WAL mode, `synchronous = NORMAL`: the death of the process loses nothing that was saved; the death of the
 //! machine may lose the last batches as a whole, which are then counted again.
 
+mod archive;
 mod change;
 mod export;
 mod history;
@@ -43,6 +44,7 @@ mod spool;
 mod stage;
 mod windows;
 
+pub use archive::{Archive, PAGE_BYTES_MAX, Page};
 pub use change::{
     BatchChange, CHANGE_BYTES, Past, PastClosed, SUM_CHANGE_BYTES, ShardChange, WindowsChange,
 };

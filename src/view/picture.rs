@@ -194,7 +194,10 @@ impl Picture {
             bytes: reading.bytes,
             bytes_at: live.time(),
             is_paused: reading.is_paused,
-            paused_percent: last.map_or(0, |batch| percent(batch.paused_nanos, batch.nanos())),
+            paused_percent: last.map_or(0, |batch| {
+                let pace = batch.pace.as_ref();
+                percent(pace.map_or(0, |pace| pace.paused_nanos), batch.nanos())
+            }),
             ledger: now.ledger,
             keys: now.keys,
             overflow: now.overflow,

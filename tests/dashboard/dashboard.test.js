@@ -242,6 +242,63 @@ test("after a restart the page comes back by itself", async () => {
   await isLive(page);
 });
 
+test("with a state the past is there after a restart, and can be gone through", async () => {
+  const state = join(await mkdtemp(join(tmpdir(), "dashboard-")), "state.db");
+  let program = await count(0, "--state", state);
+  program.keepSending(["before"], 5);
+  const batches = async () => (await (await fetch(`${program.url}api/v1/batches?limit=1000`)).json()).batches;
+  // More than one chart of them.
+  await until("many batches", async () => (await batches()).length > 70);
+  const { port } = program;
+  await program.kill();
+  program = await count(port, "--state", state);
+  program.keepSending(["after"], 5);
+  const page = await open(program.url);
+  await isLive(page);
+  const legend = async () => (await page.locator("#legend li").allInnerTexts()).join();
+  await until("both runs in the chart", async () => (await legend()).includes("before") && (await legend()).includes("after"));
+  await until("the new run alone in the last batch", async () => (await rows(page).allInnerTexts()).join() === "after");
+
+  const range = () => page.locator("#chart-range").innerText();
+  const button = (name) => page.getByRole("button", { name, exact: false });
+  const isOff = async (name) => (await button(name).getAttribute("aria-disabled")) === "true";
+  assert.ok((await isOff("Later")) && (await isOff("Live")));
+  await button("Earlier").click();
+  await until("the past", async () => (await legend()) === "before" && !(await isOff("Live")));
+  assert.equal(await page.locator("#chart-range.past").count(), 1);
+  const still = await range();
+  const lines = await number(page, "lines");
+  await until("counting goes on", async () => (await number(page, "lines")) > lines);
+  assert.equal(await range(), still, "the past stands still");
+  await page.locator("#chart").focus();
+  await page.keyboard.press("ArrowLeft");
+  await page.locator("#tip").waitFor();
+  assert.match(await page.locator("#tip").innerText(), /before/);
+  await page.keyboard.press("Escape");
+  await page.locator("#tip").waitFor({ state: "hidden" });
+  await until("the beginning", async () => {
+    if (await isOff("Earlier")) return true;
+    await page.keyboard.press("PageUp");
+    return false;
+  });
+  assert.match(await range(), /\d{4}/, "a past time has its date");
+
+  await page.keyboard.press("PageDown");
+  await until("later", async () => !(await isOff("Earlier")));
+  await until("what goes on", async () => {
+    if (await isOff("Live")) return true;
+    await page.keyboard.press("PageDown");
+    return false;
+  });
+  await until("live", async () => (await legend()).includes("after") && (await page.locator("#chart-range.past").count()) === 0);
+  await button("Earlier").click();
+  await until("the past again", async () => !(await isOff("Live")));
+  await page.locator("#chart").focus();
+  await page.keyboard.press("Escape");
+  await until("live again", async () => isOff("Live"));
+  assert.deepEqual(page.said, []);
+});
+
 test("the end of a run is told", async () => {
   const program = await count();
   program.send(["a"], 9);

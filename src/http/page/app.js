@@ -29,6 +29,11 @@ const known = {
   deep: null,
 };
 const view = { window: "batch", span: 0, filter: "", sort: "count", down: true };
+/**
+ * What the chart shows in place of what goes on: batches that are over and the time up to which they are shown, and whether
+ * there are none before them.
+ */
+let past = null;
 /** Which colour a key has. */
 const slots = new Map();
 
@@ -63,10 +68,14 @@ function kind(key) {
   return key === null ? "" : typeof key === "boolean" ? "" : "number";
 }
 
+/** With its times, and its counts by key. */
+function understood(batch) {
+  const by = new Map(batch.counts.map((row) => [id(row.key), row.count]));
+  return Object.assign(batch, { from: Date.parse(batch.start), to: Date.parse(batch.end), by });
+}
+
 function take(batch) {
-  batch.from = Date.parse(batch.start);
-  batch.to = Date.parse(batch.end);
-  batch.by = new Map(batch.counts.map((row) => [id(row.key), row.count]));
+  understood(batch);
   const last = known.batches.at(-1);
   if (last && batch.batch <= last.batch) return;
   known.batches.push(batch);
@@ -107,6 +116,7 @@ async function begin() {
   const [batches, totals, ...kinds] = await Promise.all(
     ["/api/v1/batches?limit=720&keys=20", "/api/v1/totals?limit=50", ...windows].map(ask));
   Object.assign(known, { status, batches: [], totals, windows: new Map(), deep: null });
+  past = null;
   batches.batches.forEach(take);
   kinds.forEach((list) => list.windows.forEach(takeWindow));
   choices();
@@ -247,7 +257,7 @@ function figures() {
   document.title = `${number.format(Math.round(rate(whole)))}/s · tallyline`;
 }
 
-const chart = new Chart($("chart"), sayBar);
+const chart = new Chart($("chart"), sayBar, step);
 
 /** Gives the largest keys of these batches colours; who has one keeps it. */
 function colour(batches) {
@@ -268,12 +278,15 @@ function colour(batches) {
 }
 
 let bars = [];
+/** The batch of each bar. */
+let shown = [];
 
 function chartPart() {
-  const { status, batches } = known;
-  const to = batches.at(-1)?.to ?? Date.parse(status.time);
+  const { status } = known;
+  const batches = past?.batches ?? known.batches;
+  const to = past?.to ?? batches.at(-1)?.to ?? Date.parse(status.time);
   const from = to - view.span;
-  const shown = batches.filter((batch) => batch.to > from);
+  shown = batches.filter((batch) => batch.to > from && batch.from < to);
   const coloured = colour(shown);
   bars = shown.map((batch) => {
     const parts = Array(SLOTS).fill(0);
@@ -283,12 +296,65 @@ function chartPart() {
     return { start: batch.from, end: batch.to, parts, rest, bad };
   });
   chart.show(bars, from, to);
-  $("chart-range").textContent = shown.length ? `${clock.format(shown[0].from)} – ${clock.format(to)}` : "no batch yet";
+  $("chart-range").textContent = !shown.length ? "no batch yet" : range(past ? moment : clock) + (stepNote && ` · ${stepNote}`);
+  $("chart-range").classList.toggle("past", Boolean(past));
+  const isAt = { earlier: !shown.length || Boolean(past?.isFirst), later: !past, now: !past };
+  for (const [button, isThere] of Object.entries(isAt)) $(button).setAttribute("aria-disabled", String(isThere));
   const entry = (name, label) => h("li", {}, h("span", { className: `swatch ${name}` }), h("bdi", { title: label }, label));
   const entries = coloured.map(({ slot, value }) => entry(`k${slot}`, text(value)));
   if (bars.some((bar) => bar.rest)) entries.push(entry("rest", "others"));
   $("legend").replaceChildren(...entries);
   if (chart.at >= 0) sayBar(chart.at, true);
+}
+
+/** From when to when the chart shows something. */
+const range = (format) => `${format.format(shown[0].from)} – ${clock.format(shown.at(-1).to)}`;
+
+let isStepping = false;
+/** What there is to be said of the last step. */
+let stepNote = "";
+
+/** Goes as far back (-1) or forth (1) in time as the chart shows, or to what goes on (0). */
+async function step(direction) {
+  const from = shown[0];
+  if (isStepping || (direction >= 0 && !past) || (direction < 0 && (!from || past?.isFirst))) return;
+  isStepping = true;
+  stepNote = "";
+  try {
+    if (direction < 0) await lookBack(from.batch);
+    else if (direction > 0) await lookAhead(shown.at(-1).batch);
+    else past = null;
+  } catch {
+    stepNote = "the past cannot be read at the moment";
+  }
+  isStepping = false;
+  draw();
+  requestAnimationFrame(() => ($("chart-say").textContent = stepNote || (past ? range(moment) : "what goes on now")));
+}
+
+/** A page of batches, of as many as the chart has room for; and whether there are more in this direction. */
+async function page(where) {
+  const limit = Math.min(1000, Math.ceil(view.span / known.status.every_ms) + 1);
+  const { batches, page } = await ask(`/api/v1/batches?${where}&limit=${limit}&keys=20`);
+  return { batches: batches.map(understood), hasMore: page.next !== null };
+}
+
+/** Shows what was before this batch. A time in which nothing ran is passed over. */
+async function lookBack(before) {
+  const { batches, hasMore } = await page(`before=${before}`);
+  if (!batches.length) {
+    stepNote = "nothing is kept of before";
+    if (past) past.isFirst = true;
+  } else past = { batches, to: batches.at(-1).to, isFirst: !hasMore && batches[0].from >= batches.at(-1).to - view.span };
+}
+
+/** Shows what was behind this batch; at the end, what goes on. */
+async function lookAhead(after) {
+  const { batches } = await page(`after=${after}`);
+  const to = (batches[0]?.from ?? 0) + view.span;
+  const last = batches.findLast((batch) => batch.from < to);
+  const isNow = !last || last.batch >= known.batches.at(-1).batch;
+  past = isNow ? null : { batches, to, isFirst: false };
 }
 
 /** What stands in a bar: beside it, and in words for who does not see it. */
@@ -297,7 +363,7 @@ function sayBar(at, isQuiet) {
   const bar = bars[at];
   tip.hidden = !bar;
   if (!bar) return void ($("chart-say").textContent = "");
-  const batch = known.batches.find((batch) => batch.to === bar.end);
+  const batch = shown[at];
   const rows = batch.counts.slice(0, SLOTS).map((row) => [text(row.key), row.count]);
   const others = batch.ledger.counted - rows.reduce((sum, [, count]) => sum + count, 0);
   if (others) rows.push(["others", others]);
@@ -488,7 +554,13 @@ function fill(select, options, value) {
 }
 
 $("window").addEventListener("change", (event) => { view.window = event.target.value; draw(); });
-$("span").addEventListener("change", (event) => { view.span = Number(event.target.value); draw(); });
+$("span").addEventListener("change", (event) => {
+  const last = shown.at(-1);
+  view.span = Number(event.target.value);
+  if (past && last) lookBack(last.batch + 1).then(draw, draw);
+  else draw();
+});
+for (const [button, direction] of [["earlier", -1], ["later", 1], ["now", 0]]) $(button).addEventListener("click", () => step(direction));
 $("filter").addEventListener("input", (event) => {
   view.filter = event.target.value;
   if (view.filter) lookDeep();

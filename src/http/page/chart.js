@@ -17,11 +17,15 @@ function round(least) {
 }
 
 export class Chart {
-  /** `say` is called with the index of the bar that is looked at, or -1. */
-  constructor(element, say) {
+  /**
+   * `say` is called with the index of the bar that is looked at, or -1; `step` to go back (-1) or forth (1) in time, or
+   * to what goes on (0).
+   */
+  constructor(element, say, step) {
     this.element = element;
     this.canvas = element.querySelector("canvas");
     this.say = say;
+    this.step = step;
     this.bars = [];
     this.at = -1;
     new ResizeObserver(() => this.draw()).observe(element);
@@ -60,6 +64,11 @@ export class Chart {
   }
 
   key(event) {
+    const step = { PageUp: -1, PageDown: 1 }[event.key] ?? (event.key === "Escape" && this.at < 0 ? 0 : undefined);
+    if (step !== undefined) {
+      event.preventDefault();
+      return void this.step(step);
+    }
     const last = this.bars.length - 1;
     const at = this.at < 0 ? last : this.at;
     const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: last, Escape: -1 }[event.key];

@@ -6,7 +6,7 @@ use super::client::{get, get_with};
 use super::{KEYS, Over, options};
 
 /// Whether all members of `printed` are in `answered`, alike.
-fn assert_has(answered: &Value, printed: &Value) {
+pub(super) fn assert_has(answered: &Value, printed: &Value) {
     for (name, value) in printed.as_object().unwrap() {
         assert_eq!(&answered[name], value, "{name} of {answered}");
     }

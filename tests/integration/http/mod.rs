@@ -6,10 +6,12 @@ mod answers;
 mod client;
 mod events;
 mod floods;
+mod history;
 mod rules;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -20,6 +22,7 @@ use tallyline::pipeline::{Pipeline, Settings};
 use tallyline::record::KeyPath;
 use tallyline::sink::{OutputFormat, SinkOptions};
 use tallyline::source::{Script, ScriptEvent, Source};
+use tallyline::state::{Meaning, State};
 use tallyline::window::{WindowSettings, WindowSpec};
 
 const SECOND: u64 = 1_000_000_000;
@@ -53,8 +56,19 @@ struct Over {
 
 impl Over {
     fn serve(options: Options) -> Over {
+        Over::run(options, LiveSettings::FULL, 0..12, None)
+    }
+
+    /// A run of these seconds, which goes on where the one before in this state ended.
+    fn run(
+        options: Options,
+        live: LiveSettings,
+        seconds: Range<u64>,
+        state: Option<PathBuf>,
+    ) -> Over {
         let at = |second: u64| Timestamp::from_nanos((second * SECOND) as i64);
-        let events = (0..12).map(|second| {
+        let start = seconds.start;
+        let events = seconds.map(|second| {
             let count = usize::try_from(second).unwrap() + 1;
             let mut text = String::new();
             for (n, key) in KEYS.iter().enumerate() {
@@ -76,7 +90,9 @@ impl Over {
             parsers: 2,
             shards: 2,
             pin: false,
-            live: LiveSettings::FULL,
+            live,
+            state_lag: state.as_ref().map_or(0, |_| 4),
+            keep_nanos: 86_400 * SECOND,
             windows: WindowSettings {
                 specs: vec![window(4, 4), window(6, 2)],
                 trending: Some(3),
@@ -94,9 +110,13 @@ impl Over {
             OutputFormat::Csv.sink(csv.clone(), trending),
         ];
         let sources: Vec<Box<dyn Source>> = vec![Box::new(Script::new(events))];
-        let clock = Arc::new(VirtualClock::new(at(1_000_000)));
+        let clock = Arc::new(VirtualClock::new(at(1_000_000 + start)));
         let mut pipeline = Pipeline::new(settings, sources, sinks, clock).unwrap();
-        let (server, bell) = Bound::new(options).unwrap().serve(pipeline.live()).unwrap();
+        if let Some(state) = &state {
+            pipeline = pipeline.with_state(State::open(state, &Meaning::default()).unwrap());
+        }
+        let bound = Bound::new(options).unwrap().with_history(state);
+        let (server, bell) = bound.serve(pipeline.live()).unwrap();
         pipeline.on_batch(bell);
         let (_, result) = pipeline.run().unwrap();
         result.unwrap();
