@@ -212,7 +212,7 @@ impl Merge {
                 self.show(&mark, (ledger, late), &counted, &totals, &batch, &progress);
             }
             self.show_samples(&mut progress);
-            if let Some(told) = self.hint.tell(&ledger) {
+            if let Some(told) = self.hint.tell(&ledger, mark.last) {
                 tracing::warn!("{told}");
             }
             self.tell_limits(&totals, &mut progress);
@@ -582,10 +582,9 @@ impl Merge {
             _ => SAMPLES_SHOWN_MAX,
         };
         while let Some(sample) = self.samples.pop() {
-            if sample.reason == Reason::Missing {
-                self.hint.offer(&sample.head);
-            }
-            if quota > 0 {
+            self.hint.offer(sample.reason, &sample.head);
+            // What was filtered is as it was asked for.
+            if quota > 0 && sample.reason != Reason::Filtered {
                 quota -= 1;
                 progress.samples_shown = Some(now);
                 let line = text::sample(&sample.head, 120);

@@ -1,17 +1,20 @@
-//! What to count by instead: told once, when most records lack what was asked for.
+//! What to count by instead: told once, when most records lack what was asked for. And what to filter by instead
+//! ([`FilterHint`]), when no record has met a condition.
 //!
-//! The batch merge offers it the samples of records without a key and asks it at each boundary, until the
+//! The batch merge offers it the samples of records that were not counted and asks it at each boundary, until the
 //! first few batches that had lines are over. A wrong path is a mistake that otherwise shows as nothing but a large
 //! figure; the answer to it stands in the records.
 //!
 //! Bounded: it keeps the heads of a few lines, and names a few fields.
 
-use crate::ledger::Ledger;
+mod filter;
+
+use crate::ledger::{Ledger, Reason};
 use crate::nearest::nearest;
 use crate::record::fields::{Field, fields};
-use crate::record::path::Segment;
 use crate::record::{KeyPath, Query};
 use crate::sink::text::{grouped, sample};
+use filter::FilterHint;
 
 /// Batches with lines in which a path may turn out to be wrong.
 const BATCHES_MAX: u32 = 3;
@@ -34,6 +37,7 @@ pub struct Hint {
     lines: u64,
     missing: u64,
     batches_left: u32,
+    filter: FilterHint,
 }
 
 impl Hint {
@@ -47,18 +51,28 @@ impl Hint {
             lines: 0,
             missing: 0,
             batches_left: BATCHES_MAX,
+            filter: FilterHint::new(query),
         }
     }
 
-    /// A record without what was asked for begins so.
-    pub fn offer(&mut self, head: &[u8]) {
-        if self.batches_left > 0 && self.records.len() < RECORDS_MAX {
-            self.records.push(fields(head));
+    /// A record that was not counted for this reason begins so.
+    pub fn offer(&mut self, reason: Reason, head: &[u8]) {
+        match reason {
+            Reason::Missing if self.batches_left > 0 && self.records.len() < RECORDS_MAX => {
+                self.records.push(fields(head));
+            }
+            Reason::Filtered => self.filter.offer(head),
+            _ => {}
         }
     }
 
-    /// A batch is over: what to tell, if this is the time.
-    pub fn tell(&mut self, batch: &Ledger) -> Option<String> {
+    /// A batch is over, perhaps the last: what to tell, if this is the time.
+    pub fn tell(&mut self, batch: &Ledger, is_last: bool) -> Option<String> {
+        let told = self.filter.tell(batch, is_last);
+        told.or_else(|| self.tell_missing(batch))
+    }
+
+    fn tell_missing(&mut self, batch: &Ledger) -> Option<String> {
         if self.batches_left == 0 || batch.lines == 0 {
             return None;
         }
@@ -81,7 +95,7 @@ impl Hint {
             let has = |record: &&Vec<Field>| {
                 record
                     .iter()
-                    .any(|field| field.is_scalar && leads(path, &field.path))
+                    .any(|field| field.is_scalar() && field.is_at(path))
             };
             let is_sure = is_alone || !is_behind_first(path);
             is_sure && self.records.iter().filter(has).count() <= self.records.len() / 2
@@ -97,19 +111,13 @@ impl Hint {
             grouped(self.lines)
         );
         let all = || self.records.iter().flatten();
-        let mut names: Vec<String> = Vec::new();
-        for field in all().filter(|field| field.is_scalar) {
-            let name = field.path.to_string();
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
+        let names = names(all());
         if names.is_empty() {
             return format!(
                 "{flag} {path}: nothing there in {share}, which are no objects or have nothing to count by"
             );
         }
-        let is_container = all().any(|field| !field.is_scalar && leads(path, &field.path));
+        let is_container = all().any(|field| !field.is_scalar() && field.is_at(path));
         let what = match is_container {
             true => "an object or an array, which cannot be counted by,",
             false => "nothing to count by",
@@ -118,29 +126,31 @@ impl Hint {
             Some(name) => format!("; did you mean {}?", shown(name)),
             None => ";".to_owned(),
         };
-        let mut list: Vec<String> = names
-            .iter()
-            .take(NAMED_MAX)
-            .map(|name| shown(name))
-            .collect();
-        if names.len() > NAMED_MAX {
-            list.push(format!("{} more", names.len() - NAMED_MAX));
-        }
-        format!(
-            "{flag} {path}: {what} there in {share}{meant} they have {}",
-            list.join(", ")
-        )
+        let list = listed(&names);
+        format!("{flag} {path}: {what} there in {share}{meant} they have {list}")
     }
 }
 
-/// Whether a path leads to the field that has another; a JSON Pointer's number is a name or an index.
-fn leads(path: &KeyPath, field: &KeyPath) -> bool {
-    let (path, field) = (path.segments(), field.segments());
-    let is_same = |(asked, found): (&Segment, &Segment)| match found {
-        Segment::Index(index) => asked.index() == Some(*index),
-        Segment::Name(name) | Segment::NameOrIndex(name, _) => asked.name() == Some(name),
-    };
-    path.len() == field.len() && path.iter().zip(field).all(is_same)
+/// The paths of these fields, each once.
+fn names<'a>(fields: impl Iterator<Item = &'a Field>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for field in fields.filter(|field| field.is_scalar()) {
+        let name = field.path.to_string();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The first of these, and how many more there are.
+fn listed(names: &[String]) -> String {
+    let first = names.iter().take(NAMED_MAX);
+    let mut list: Vec<String> = first.map(|name| shown(name)).collect();
+    if names.len() > NAMED_MAX {
+        list.push(format!("{} more", names.len() - NAMED_MAX));
+    }
+    list.join(", ")
 }
 
 /// Whether a path leads to an element behind the first: those are not looked at.
@@ -181,9 +191,9 @@ mod tests {
     /// What is told of this record, which all are like.
     fn told(path: &str, record: &str) -> String {
         let mut hint = Hint::new(&KeyPath::parse(path).unwrap().into());
-        hint.offer(record.as_bytes());
-        let told = hint.tell(&batch(0, 1_000)).unwrap();
-        assert_eq!(hint.tell(&batch(0, 1_000)), None, "once");
+        hint.offer(Reason::Missing, record.as_bytes());
+        let told = hint.tell(&batch(0, 1_000), false).unwrap();
+        assert_eq!(hint.tell(&batch(0, 1_000), false), None, "once");
         told
     }
 
@@ -231,13 +241,13 @@ mod tests {
     #[test]
     fn a_few_records_without_it_are_no_mistake() {
         let mut hint = Hint::new(&KeyPath::parse("status").unwrap().into());
-        hint.offer(b"{\"a\":1}");
+        hint.offer(Reason::Missing, b"{\"a\":1}");
         for _ in 0..BATCHES_MAX {
-            assert_eq!(hint.tell(&batch(0, 0)), None, "nothing came");
-            assert_eq!(hint.tell(&batch(600, 400)), None);
+            assert_eq!(hint.tell(&batch(0, 0), false), None, "nothing came");
+            assert_eq!(hint.tell(&batch(600, 400), false), None);
         }
         assert_eq!(
-            hint.tell(&batch(0, 9_999)),
+            hint.tell(&batch(0, 9_999), false),
             None,
             "the first batches were fine"
         );
@@ -248,8 +258,11 @@ mod tests {
         let paths =
             ["/status", "items[1]", "customer.land"].map(|path| KeyPath::parse(path).unwrap());
         let mut hint = Hint::new(&Query::new(paths.into(), Vec::new(), None).unwrap());
-        hint.offer(br#"{"status": "PLACED", "customer": {"country": "DE"}, "items": [1, 2]}"#);
-        let told = hint.tell(&batch(0, 5)).unwrap();
+        hint.offer(
+            Reason::Missing,
+            br#"{"status": "PLACED", "customer": {"country": "DE"}, "items": [1, 2]}"#,
+        );
+        let told = hint.tell(&batch(0, 5), false).unwrap();
         assert!(told.starts_with("--by customer.land: nothing"), "{told}");
     }
 }

@@ -209,6 +209,19 @@ impl<'a> KeyRef<'a> {
         }
     }
 
+    /// Lends the key of a value that is written so in JSON; `None`: an object, an array or nothing. Whether it is well written
+    /// is only looked at as far as a string needs it.
+    pub(crate) fn with_json<T>(text: &str, take: impl FnOnce(KeyRef<'_>) -> T) -> Option<T> {
+        Some(match text.as_bytes().first()? {
+            b'"' => take(KeyRef::string(&serde_json::from_str::<String>(text).ok()?)),
+            b't' => take(KeyRef::boolean(true)),
+            b'f' => take(KeyRef::boolean(false)),
+            b'n' => take(KeyRef::null()),
+            b'[' | b'{' => return None,
+            _ => take(KeyRef::number(text)),
+        })
+    }
+
     /// An owned copy.
     pub fn to_key(&self) -> Key {
         Key {

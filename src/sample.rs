@@ -1,4 +1,4 @@
-//! Samples of lines that were not counted, for a human to see what is wrong with the stream.
+//! Samples of lines that were not counted, for a human to see what is wrong with the stream, or with what was asked.
 //!
 //! Parsers and the reader drop the heads of bad lines into a small bounded queue, a few of each
 //! kind per batch; the printer empties it at each boundary. A sample that finds the queue full is
@@ -56,8 +56,7 @@ impl Sampler {
     /// Offers a line for a sample.
     pub fn offer(&mut self, reason: Reason, line: &[u8]) {
         let taken = &mut self.taken[reason as usize];
-        let is_dull = matches!(reason, Reason::Blank | Reason::Filtered);
-        if *taken < PER_REASON_MAX && !is_dull {
+        if *taken < PER_REASON_MAX && reason != Reason::Blank {
             *taken += 1;
             let head = line[..line.len().min(SAMPLE_BYTES_MAX)].to_vec();
             // A full queue means that enough is waiting to be shown.

@@ -106,11 +106,21 @@ impl fmt::Display for Condition {
 impl Test {
     /// Whether it is true of what stands at the path.
     #[inline]
-    pub(super) fn holds(&self, value: Option<Value<'_>>) -> bool {
+    pub(crate) fn holds(&self, value: Option<Value<'_>>) -> bool {
         match self {
             Test::Exists => value.is_some(),
             Test::Equal(literal) => literal.is_equal(value),
             Test::NotEqual(literal) => !literal.is_equal(value),
+        }
+    }
+}
+
+impl Test {
+    /// The value that is asked for.
+    pub(crate) fn wanted(&self) -> Option<&str> {
+        match self {
+            Test::Equal(literal) => Some(&literal.text),
+            Test::Exists | Test::NotEqual(_) => None,
         }
     }
 }

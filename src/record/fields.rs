@@ -17,8 +17,25 @@ const STEPS_MAX: usize = 6;
 pub struct Field {
     /// Where it stands.
     pub path: KeyPath,
+    /// What stands there, as it is written; `None`: an object or an array.
+    pub scalar: Option<Box<str>>,
+}
+
+impl Field {
     /// Whether there is something to count by, rather than an object or an array.
-    pub is_scalar: bool,
+    pub fn is_scalar(&self) -> bool {
+        self.scalar.is_some()
+    }
+
+    /// Whether a path leads here; a JSON Pointer's number is a name or an index.
+    pub fn is_at(&self, path: &KeyPath) -> bool {
+        let (path, field) = (path.segments(), self.path.segments());
+        let is_same = |(asked, found): (&Segment, &Segment)| match found {
+            Segment::Index(index) => asked.index() == Some(*index),
+            Segment::Name(name) | Segment::NameOrIndex(name, _) => asked.name() == Some(name),
+        };
+        path.len() == field.len() && path.iter().zip(field).all(is_same)
+    }
 }
 
 /// The fields of a record that begins so, in their order.
@@ -58,24 +75,25 @@ impl<'a> Scan<'a> {
         let first = self.peek()?;
         let is_container = matches!(first, b'{' | b'[');
         if is_container {
-            self.found(false);
+            self.found(None);
         }
         match first {
             _ if is_container && self.path.len() >= STEPS_MAX => self.skip(),
             b'{' => self.object(),
             b'[' => self.array(),
             _ => {
-                self.scalar()?;
-                self.found(true);
+                let scalar = self.scalar()?;
+                self.found(Some(scalar));
                 Some(())
             }
         }
     }
 
-    fn found(&mut self, is_scalar: bool) {
+    fn found(&mut self, scalar: Option<&[u8]>) {
         if !self.path.is_empty() && self.fields.len() < FIELDS_MAX {
             let path = KeyPath::of(self.path.clone());
-            self.fields.push(Field { path, is_scalar });
+            let scalar = scalar.map(|text| String::from_utf8_lossy(text).into());
+            self.fields.push(Field { path, scalar });
         }
     }
 
@@ -167,7 +185,7 @@ mod tests {
     use super::*;
 
     fn shown(head: &str) -> Vec<String> {
-        let shown = |field: Field| match field.is_scalar {
+        let shown = |field: Field| match field.is_scalar() {
             true => field.path.to_string(),
             false => format!("({})", field.path),
         };
@@ -191,6 +209,21 @@ mod tests {
                 "(i)"
             ]
         );
+    }
+
+    #[test]
+    fn scalars_are_as_they_are_written() {
+        let record = br#"{"a": "st\u0061r", "b": 1.50, "c": null, "d": {"e": true}}"#;
+        let scalars = fields(record).into_iter().map(|field| field.scalar);
+        let scalars: Vec<Option<Box<str>>> = scalars.collect();
+        let wanted = [
+            Some(r#""st\u0061r""#),
+            Some("1.50"),
+            Some("null"),
+            None,
+            Some("true"),
+        ];
+        assert_eq!(scalars, wanted.map(|text| text.map(Into::into)));
     }
 
     #[test]

@@ -44,6 +44,29 @@ fn a_wrong_path_is_answered_with_the_fields_that_are_there() {
 }
 
 #[test]
+fn a_condition_that_keeps_nothing_is_answered_with_what_is_there() {
+    for (condition, expected) in [
+        (
+            "staus=PLACED",
+            "--where staus=PLACED: none of 2 records met it, for nothing is there; did you mean status? \
+             they have order, status, customer.country\n",
+        ),
+        (
+            "status=placed",
+            "--where status=placed: none of 2 records met it; did you mean PLACED? \
+             there stands \"PLACED\", \"SHIPPED\"\n",
+        ),
+    ] {
+        let flags = ["--by", "status", "--parsers", "1", "--where", condition];
+        let stderr = told(&flags, ORDERS);
+        assert_eq!(stderr.matches(expected).count(), 1, "{stderr}");
+        assert!(!stderr.contains("filtered line"), "{stderr}");
+    }
+    let stderr = told(&["--by", "status", "--where", "status=SHIPPED"], ORDERS);
+    assert!(!stderr.contains("none of"), "{stderr}");
+}
+
+#[test]
 fn everything_told_to_a_machine_is_json() {
     let mut lines = ORDERS.to_owned();
     lines.push_str("\u{1b}[31m\n");

@@ -218,26 +218,14 @@ fn rows<const N: usize>(object: &Members, figures: &[&str; N]) -> Vec<(Arc<Key>,
 fn key(text: &RawValue) -> Option<Arc<Key>> {
     let text = text.get();
     if !text.starts_with('[') {
-        return with_key(text, |key| Arc::new(key.to_key()));
+        return KeyRef::with_json(text, |key| Arc::new(key.to_key()));
     }
     let parts: Vec<Box<RawValue>> = serde_json::from_str(text).ok()?;
     let mut bytes = Vec::new();
     for part in &parts {
-        with_key(part.get(), |key| key.push_part(&mut bytes))?;
+        KeyRef::with_json(part.get(), |key| key.push_part(&mut bytes))?;
     }
     Some(Arc::new(KeyRef::composite(&bytes).to_key()))
-}
-
-/// Lends the key of a single value.
-fn with_key<T>(text: &str, take: impl FnOnce(KeyRef<'_>) -> T) -> Option<T> {
-    Some(match text.as_bytes().first()? {
-        b'"' => take(KeyRef::string(&serde_json::from_str::<String>(text).ok()?)),
-        b't' => take(KeyRef::boolean(true)),
-        b'f' => take(KeyRef::boolean(false)),
-        b'n' => take(KeyRef::null()),
-        b'[' | b'{' => return None,
-        _ => take(KeyRef::number(text)),
-    })
 }
 
 #[cfg(test)]
