@@ -45,7 +45,7 @@ pub fn delivered(options: &Options) -> Outcome {
     );
     let mut oracle = oracle();
     let mut number = 0;
-    while kills.done.0 < options.kills {
+    while kills.done.kills < options.kills {
         let bytes = orders(options.seed.wrapping_add(number), 6_000);
         oracle.count(&bytes);
         let name = format!("{number}.jsonl");

@@ -1,6 +1,7 @@
 //! A program that is started and killed.
 
 use std::fs;
+use std::ops::AddAssign;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -18,6 +19,25 @@ const STEPS_MAX: u64 = 150;
 /// How long a run may take that is to finish.
 const FINISH_MAX: Duration = Duration::from_secs(120);
 
+/// What was killed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Kills of the program and of servers.
+    pub kills: u32,
+    /// Those of them that were of servers.
+    pub of_servers: u32,
+    /// Those while a batch was being saved, as far as could be seen.
+    pub within_saves: u32,
+}
+
+impl AddAssign for Done {
+    fn add_assign(&mut self, more: Done) {
+        self.kills += more.kills;
+        self.of_servers += more.of_servers;
+        self.within_saves += more.within_saves;
+    }
+}
+
 /// Starts and kills one command line.
 #[derive(Debug)]
 pub struct Kills {
@@ -29,8 +49,10 @@ pub struct Kills {
     life_max: Duration,
     /// Whether the program can be told to die within a save.
     has_fault_points: bool,
-    /// Kills so far, and those of them while a batch was being saved, as far as could be seen.
-    pub done: (u32, u32),
+    /// Set for the program.
+    environment: Option<(&'static str, String)>,
+    /// So far.
+    pub done: Done,
 }
 
 impl Kills {
@@ -54,13 +76,53 @@ impl Kills {
             rng: fastrand::Rng::with_seed(seed),
             life_max: Duration::from_millis(80),
             has_fault_points,
-            done: (0, 0),
+            environment: None,
+            done: Done::default(),
         }
     }
 
     /// The same with longer lives: for a source that takes its time to begin.
     pub fn with_life(self, life_max: Duration) -> Kills {
         Kills { life_max, ..self }
+    }
+
+    /// The same with something in the program's environment.
+    pub fn with_environment(self, environment: Option<(&'static str, String)>) -> Kills {
+        Kills {
+            environment,
+            ..self
+        }
+    }
+
+    /// Starts the program, kills a server under it after a moment, and the program itself before the server is up again
+    /// or a moment later. Returns the program's status if it ended before.
+    ///
+    /// # Errors
+    /// If the server cannot be killed or started.
+    pub fn kill_under(
+        &mut self,
+        kill: impl FnOnce() -> Result<(), String>,
+        restart: impl Fn() -> Result<(), String>,
+    ) -> Result<Option<ExitStatus>, String> {
+        let mut child = self.start(None);
+        thread::sleep(self.life_max.mul_f64(self.rng.f64()));
+        let mut done = kill();
+        let lives_on = self.rng.bool();
+        if lives_on {
+            done = done.and_then(|()| restart());
+            thread::sleep(self.life_max.mul_f64(self.rng.f64()));
+        }
+        let ended = child.try_wait().expect("a child can be waited for");
+        // One that is dead already does not mind.
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a child can be waited for");
+        if !lives_on {
+            done = done.and_then(|()| restart());
+        }
+        done?;
+        self.done.kills += 2;
+        self.done.of_servers += 1;
+        Ok(ended)
     }
 
     /// Starts the program and kills it after a moment. Returns its status if it ended before.
@@ -86,8 +148,8 @@ impl Kills {
         }
         child.kill().expect("a child can be killed");
         child.wait().expect("a child can be waited for");
-        self.done.0 += 1;
-        self.done.1 += u32::from(is_saving);
+        self.done.kills += 1;
+        self.done.within_saves += u32::from(is_saving);
         None
     }
 
@@ -110,8 +172,8 @@ impl Kills {
             return Some(status);
         }
         let is_saving = is_over;
-        self.done.0 += 1;
-        self.done.1 += u32::from(is_saving);
+        self.done.kills += 1;
+        self.done.within_saves += u32::from(is_saving);
         None
     }
 
@@ -146,6 +208,7 @@ impl Kills {
         if let Some(step) = dies_before {
             command.env("DIE_BEFORE_STEP", step.to_string());
         }
+        command.envs(self.environment.clone());
         command
             .args(&self.args)
             .stdin(Stdio::null())

@@ -9,17 +9,34 @@
 //!
 //! Windows are held to the oracle too: those by arrival to the batches that the state's history tells of, those by
 //! event time ([`timed`]) to the records themselves.
-//! [`delivered`] looks at what sinks (`--to`) have in the end as well.
+//! [`delivered`] looks at what sinks (`--to`) have in the end as well; with the features `kafka` and `postgres` `served` does so
+//! with a broker and a database, which are killed, too.
 //!
 //! [`finished`] counts files and archives that do not change, [`growing`] one that grows and is rotated while
 //! it is counted, [`appearing`] those that appear in a folder, [`topic`] a Kafka topic that grows.
 
 mod delivered;
+#[cfg(feature = "postgres")]
+mod database;
 mod input;
 mod kills;
 mod rounds;
+#[cfg(any(feature = "kafka", feature = "postgres"))]
+mod served;
+#[cfg(any(feature = "kafka", feature = "postgres"))]
+mod server;
+#[cfg(feature = "kafka")]
+mod topic;
 mod verdict;
 
+#[cfg(feature = "postgres")]
+pub use database::Database;
 pub use delivered::delivered;
-pub use kills::Kills;
+pub use kills::{Done, Kills};
 pub use rounds::{Options, appearing, finished, growing, timed, topic};
+#[cfg(any(feature = "kafka", feature = "postgres"))]
+pub use served::{Place, served};
+#[cfg(any(feature = "kafka", feature = "postgres"))]
+pub use server::Server;
+#[cfg(feature = "kafka")]
+pub use topic::Topic;

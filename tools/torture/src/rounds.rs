@@ -10,7 +10,7 @@ use std::time::Duration;
 use loadgen::{Plan, Spec};
 
 use crate::input::{Timed, orders, packed, spec};
-use crate::kills::Kills;
+use crate::kills::{Done, Kills};
 use crate::verdict::{check, check_arrival, check_timed, lines, oracle};
 
 /// The flags of every run: short batches, so that there are many saves, and windows over them.
@@ -59,7 +59,7 @@ pub struct Options {
 }
 
 /// What went wrong, with the seed.
-pub(crate) type Outcome = Result<(u32, u32), String>;
+pub(crate) type Outcome = Result<Done, String>;
 
 /// Counts files and an archive that do not change, killed until they are counted. Then counts them again,
 /// which must add nothing.
@@ -88,7 +88,7 @@ pub fn finished(options: &Options) -> Outcome {
         options.has_fault_points,
     );
     let mut ended = None;
-    while ended.is_none() && kills.done.0 < options.kills {
+    while ended.is_none() && kills.done.kills < options.kills {
         ended = kills.kill_once();
     }
     for _ in 0..2 {
@@ -185,7 +185,7 @@ fn kill_while(
     thread::scope(|scope| {
         let writer = scope.spawn(|| write(&is_over));
         let mut ended = None;
-        while ended.is_none() && kills.done.0 < options.kills {
+        while ended.is_none() && kills.done.kills < options.kills {
             ended = kills.kill_once();
         }
         // Relaxed: nothing but the flag is told.
@@ -219,7 +219,7 @@ pub fn appearing(options: &Options) -> Outcome {
     );
     let mut oracle = oracle();
     let mut number = 0;
-    while kills.done.0 < options.kills {
+    while kills.done.kills < options.kills {
         for _ in 0..2 {
             let bytes = orders(options.seed.wrapping_add(number), 4_000);
             oracle.count(&bytes);
@@ -263,13 +263,13 @@ pub fn topic(
     .with_life(TOPIC_LIFE_MAX);
     let mut oracle = oracle();
     for number in 0.. {
-        if number > 0 && kills.done.0 >= options.kills {
+        if number > 0 && kills.done.kills >= options.kills {
             break;
         }
         let seed = options.seed.wrapping_add(number);
         fill(&spec(seed), &Plan::records(TOPIC_RECORDS))?;
         oracle.count(&orders(seed, TOPIC_RECORDS));
-        for _ in 0..5.min(options.kills - kills.done.0) {
+        for _ in 0..5.min(options.kills - kills.done.kills) {
             if let Some(status) = kills.kill_once() {
                 return Err(told(options, &format!("it ended with {status}")));
             }
