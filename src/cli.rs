@@ -159,6 +159,7 @@ Sinks (--to):
   http://…, https://…     a POST per batch, JSON lines, gzip (https:// with the feature tls)
   postgres://USER@HOST/DB upsert rows into tables, created if they are missing (feature postgres);
                           the password from PGPASSWORD, PGPASSFILE or password-file=FILE
+  kafka://BROKERS/TOPIC   a message per row, keyed by job and key; with --state in transactions (feature kafka)
 
 In front of a sink, as words:
   top=N                   rows of a report, the rest is summed
@@ -168,6 +169,7 @@ In front of a sink, as words:
   headers=FILE            http: send these headers too, a 'Name: value' on each line
   secret-file=FILE        http: sign bodies (X-Tallyline-Signature, HMAC with SHA-256)
   schema=NAME, prefix=NAME, no-create, password-file=FILE    postgres
+  X.NAME=VALUE            kafka: a property for librdkafka; properties=FILE has one per line, secrets too
   ca=FILE                 https: the authority that certifies the server
 
 Examples:

@@ -210,6 +210,7 @@ fn pipeline(
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Handing { sender })];
     let context = Context {
         job: args.deliver.job.clone(),
+        has_state: state.is_some(),
         rows: sink_options(&args.output, &args.windows, &settings.query),
     };
     let deliveries = open_all(&args.deliver.to, &context, state.as_ref())?;

@@ -105,6 +105,8 @@ pub mod log;
 pub mod oracle;
 // What all of them use.
 mod nearest;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod thread;
 pub mod park;
 pub mod faults;

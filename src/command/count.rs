@@ -41,6 +41,7 @@ pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
     };
     let context = Context {
         job: args.deliver.job.clone(),
+        has_state: state.is_some(),
         rows: options.clone(),
     };
     let deliveries = open_all(&args.deliver.to, &context, state.as_ref())?;

@@ -1,7 +1,7 @@
 //! `--to SINK`: results on their way to where people keep them.
 //!
 //! Fed by the batch merge, which packs each batch's reports into one [`Parcel`] ([`Dispatch`]); feeds files,
-//! commands, web hooks, databases ([`Outlet`]), each by a thread of its own ([`Courier`]), in the order of the
+//! commands, web hooks, topics, databases ([`Outlet`]), each by a thread of its own ([`Courier`]), in the order of the
 //! batches, one at a time.
 //!
 //! A sink never slows the counting. With `--state` a parcel is saved in the transaction of its batch
@@ -26,6 +26,8 @@ mod file;
 mod whole;
 mod exec;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]

@@ -68,8 +68,14 @@ impl fmt::Display for Refusal {
     }
 }
 
+impl std::error::Error for Refusal {}
+
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Refusal {
+        let error = match error.downcast() {
+            Ok(refusal) => return refusal,
+            Err(error) => error,
+        };
         let text = reason(&error);
         match error.kind() {
             io::ErrorKind::InvalidData => Refusal::Never(text),
@@ -83,6 +89,8 @@ impl From<io::Error> for Refusal {
 pub struct Context {
     /// What results are known by, where several programs deliver to one place.
     pub job: String,
+    /// Whether a state notes what was taken.
+    pub has_state: bool,
     /// Parts of a key, sums, growth: what rows look like.
     pub rows: SinkOptions,
 }
@@ -102,6 +110,17 @@ pub fn open(
             Ok(Box::new(outlet))
         }
         Target::Exec(command) => Ok(Box::new(ExecOutlet::new(command, spec, context))),
+        #[cfg(feature = "kafka")]
+        Target::Kafka(url, properties) => {
+            let outlet = super::kafka::KafkaOutlet::new(url, properties, spec, context)?;
+            Ok(Box::new(outlet))
+        }
+        #[cfg(not(feature = "kafka"))]
+        Target::Kafka(..) => Err(Error::Setting {
+            name: "to",
+            value: spec.name(),
+            remedy: "this build leaves Kafka out; build it with --features kafka".to_owned(),
+        }),
         Target::Http(url, options) => Ok(Box::new(HttpOutlet::new(url, options, spec, context)?)),
         #[cfg(feature = "postgres")]
         Target::Postgres(url, options) => {

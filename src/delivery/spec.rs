@@ -34,6 +34,8 @@ pub enum Target {
     Http(String, HttpOptions),
     /// A database.
     Postgres(String, PostgresOptions),
+    /// A topic, and what librdkafka is to be told: `NAME=VALUE` or `@FILE`.
+    Kafka(String, Vec<String>),
 }
 
 /// How a file is wanted.
@@ -79,7 +81,7 @@ impl Default for PostgresOptions {
 }
 
 /// What is told to those who wrote something else.
-const SINKS: &str = "write a sink such as file:counts.jsonl, exec:COMMAND, https://HOST/PATH or postgres://USER@HOST/DB, options in front of it";
+const SINKS: &str = "write a sink such as file:counts.jsonl, exec:COMMAND, https://HOST/PATH, postgres://USER@HOST/DB or kafka://HOST:PORT/TOPIC, options in front of it";
 
 /// The words that may stand in front of each kind.
 const COMMON: &str = "top=N, filter=WHAT, timeout=TIME";
@@ -132,6 +134,10 @@ impl SinkSpec {
             ("prefix", Target::Postgres(_, sink)) => sink.prefix = word(value)?,
             ("no-create", Target::Postgres(_, sink)) => sink.no_create = true,
             ("password-file", Target::Postgres(_, sink)) => sink.password = Some(value.into()),
+            ("properties", Target::Kafka(_, properties)) => properties.push(format!("@{value}")),
+            (_, Target::Kafka(_, properties)) if name.starts_with("X.") => {
+                properties.push(format!("{}={value}", &name[2..]));
+            }
             ("ca", Target::Http(_, http)) => http.ca = Some(value.into()),
             (_, target) => {
                 return Err(format!(
@@ -163,7 +169,7 @@ impl SinkSpec {
     pub fn path(&self) -> Option<&Path> {
         match &self.target {
             Target::File(path, _) => Some(Path::new(path)),
-            Target::Exec(_) | Target::Http(..) | Target::Postgres(..) => None,
+            Target::Exec(_) | Target::Http(..) | Target::Postgres(..) | Target::Kafka(..) => None,
         }
     }
 
@@ -172,7 +178,7 @@ impl SinkSpec {
         match &self.target {
             Target::File(path, _) => format!("file:{path}"),
             Target::Exec(command) => format!("exec:{command}"),
-            Target::Http(url, _) | Target::Postgres(url, _) => url.clone(),
+            Target::Http(url, _) | Target::Postgres(url, _) | Target::Kafka(url, _) => url.clone(),
         }
     }
 }
@@ -190,6 +196,7 @@ impl Target {
             "postgres" | "postgresql" => {
                 Target::Postgres(database(text)?, PostgresOptions::default())
             }
+            "kafka" => Target::Kafka(text.to_owned(), Vec::new()),
             _ => return Ok(None),
         };
         match rest.trim() {
@@ -204,6 +211,7 @@ impl Target {
             Target::File(..) => ", rotate=SIZE",
             Target::Exec(_) => "",
             Target::Postgres(..) => ", schema=NAME, prefix=NAME, no-create, password-file=FILE",
+            Target::Kafka(..) => ", X.NAME=VALUE, properties=FILE",
             Target::Http(..) => ", headers=FILE, secret-file=FILE, ca=FILE",
         }
     }

@@ -17,7 +17,7 @@ use crate::prefetch::prefetch;
 use crate::source::{Lag, Next, Part, PartOffset, SourceOffsets};
 use crate::window::Trend;
 
-use super::pieces::Pieces;
+use super::pieces::{Pieces, push_u64};
 use super::text::is_plain;
 use super::{
     BatchReport, Hidden, Latency, Percentiles, Row, RowSums, Sink, TotalsReport, WindowReport,
@@ -37,37 +37,14 @@ impl<W: Write> JsonSink<W> {
         }
     }
 
-    fn ledger(&mut self, ledger: &Ledger) {
-        self.out.push_str("\"ledger\":");
-        self.object(&ledger.columns());
-        if ledger.unsummed > 0 {
-            self.out.push_str(",\"unsummed\":");
-            self.out.push_u64(ledger.unsummed);
-        }
-    }
-
-    /// One more member of an object; the name needs no escapes.
-    fn sum(&mut self, name: &str, sum: &Decimal) {
-        self.out.push_str(&format!(",\"{name}\":{sum}"));
-    }
-
     /// What stands behind the rows and ends the line.
     fn tail(
         &mut self,
-        hidden: Hidden,
+        hidden: &Hidden,
         latency: Option<&Latency>,
         lag: &[SourceOffsets],
     ) -> io::Result<()> {
-        if hidden.keys > 0 {
-            self.out.push_str(",\"hidden\":{\"keys\":");
-            self.out.push_u64(hidden.keys);
-            self.out.push_str(",\"count\":");
-            self.out.push_u64(hidden.count);
-            if let Some(sum) = &hidden.sum {
-                self.sum("sum", sum);
-            }
-            self.out.push_str("}");
-        }
+        push_hidden(hidden, &mut self.out.buffer);
         if let Some(latency) = latency {
             self.out.push_str(",\"latency\":{\"receive_to_counted\":");
             self.percentiles(&latency.receive_to_counted);
@@ -139,46 +116,15 @@ impl<W: Write> JsonSink<W> {
         }
     }
 
-    /// The keys that grow, fastest first.
-    fn trending(&mut self, trends: &[Trend<'_>]) {
-        self.out.push_str(",\"trending\":[");
-        let mut separator = "{\"key\":";
-        for trend in trends {
-            self.out.push_str(separator);
-            push_key(trend.key, &mut self.out.buffer);
-            self.out.push_str(",\"count\":");
-            self.out.push_u64(trend.count);
-            self.out.push_str(",\"previous\":");
-            self.out.push_u64(trend.previous);
-            self.out.push_str(",\"ratio\":");
-            self.out.push_str(&trend.ratio_text());
-            self.out.push_str("}");
-            separator = ",{\"key\":";
-        }
-        self.out.push_str("]");
-    }
-
     fn percentiles(&mut self, latency: &Percentiles) {
-        self.object(&[
+        let percentiles = [
             ("count", latency.count),
             ("p50_us", latency.p50_us),
             ("p99_us", latency.p99_us),
             ("p999_us", latency.p999_us),
             ("max_us", latency.max_us),
-        ]);
-    }
-
-    /// An object of numbers; the names need no escapes.
-    fn object(&mut self, members: &[(&str, u64)]) {
-        let mut separator = "{\"";
-        for (name, value) in members {
-            self.out.push_str(separator);
-            self.out.push_str(name);
-            self.out.push_str("\":");
-            self.out.push_u64(*value);
-            separator = ",\"";
-        }
-        self.out.push_str("}");
+        ];
+        push_object(&percentiles, &mut self.out.buffer);
     }
 }
 
@@ -186,96 +132,202 @@ impl<W: Write> JsonSink<W> {
 pub(crate) fn extras(latency: &Latency, lag: &[SourceOffsets]) -> String {
     let mut out = Vec::new();
     let mut sink = JsonSink::new(&mut out);
-    let written = sink.tail(Hidden::default(), Some(latency), lag);
+    let written = sink.tail(&Hidden::default(), Some(latency), lag);
     written.expect("memory takes all that is written");
     String::from_utf8_lossy(out.trim_ascii_end()).into_owned()
 }
 
 impl<W: Write> Sink for JsonSink<W> {
     fn batch(&mut self, report: &BatchReport<'_>) -> io::Result<()> {
-        self.out.push_str("{\"type\":\"batch\",\"batch\":");
-        self.out.push_u64(report.batch);
-        // A time needs no escapes.
-        self.out.push_str(&format!(
-            ",\"start\":\"{}\",\"end\":\"{}\",",
-            report.start, report.end
-        ));
-        self.ledger(&report.ledger);
-        self.out.push_str(",\"counts\":[");
-        let mut separator = "{\"key\":";
-        for row in ahead(report.counts.shown) {
-            self.out.push_str(separator);
-            push_key(row.key, &mut self.out.buffer);
-            self.out.push_str(",\"count\":");
-            self.out.push_u64(row.count);
-            self.out.push_str(",\"total\":");
-            self.out.push_u64(row.total);
-            if let Some(RowSums { sum, total }) = row.sums {
-                self.sum("sum", sum);
-                self.sum("total_sum", total);
-            }
-            self.out.push_str("}");
-            self.out.spill()?;
-            separator = ",{\"key\":";
-        }
-        self.out.push_str("]");
-        self.tail(report.counts.hidden, report.latency.as_ref(), report.lag)
+        self.out.push_str("{");
+        push_batch(report, &mut self.out.buffer);
+        self.rows(report.counts.shown, push_count)?;
+        let hidden = &report.counts.hidden;
+        self.tail(hidden, report.latency.as_ref(), report.lag)
     }
 
     fn window(&mut self, report: &WindowReport<'_>) -> io::Result<()> {
-        let WindowReport {
-            spec, start, end, ..
-        } = report;
-        self.out.push_str(&format!(
-            "{{\"type\":\"window\",\"length_ms\":{},\"slide_ms\":{},\"start\":\"{start}\",\"end\":\"{end}\",\"final\":{},",
-            spec.length_nanos / 1_000_000,
-            spec.slide_nanos / 1_000_000,
-            report.is_final,
-        ));
-        if !report.is_whole() {
-            let (from, to) = report.covered;
-            self.out.push_str(&format!(
-                "\"covered\":{{\"start\":\"{from}\",\"end\":\"{to}\"}},"
-            ));
-        }
-        self.out.push_str("\"counts\":[");
-        let mut separator = "{\"key\":";
-        for row in ahead(report.counts.shown) {
-            self.out.push_str(separator);
-            push_key(row.key, &mut self.out.buffer);
-            self.out.push_str(",\"count\":");
-            self.out.push_u64(row.count);
-            self.out.push_str("}");
-            self.out.spill()?;
-            separator = ",{\"key\":";
-        }
-        self.out.push_str("]");
-        if let Some(trends) = report.trending {
-            self.trending(trends);
-        }
-        self.tail(report.counts.hidden, None, &[])
+        self.out.push_str("{");
+        push_window(report, &mut self.out.buffer);
+        self.rows(report.counts.shown, push_window_count)?;
+        push_trending(report.trending, &mut self.out.buffer);
+        self.tail(&report.counts.hidden, None, &[])
     }
 
     fn totals(&mut self, report: &TotalsReport<'_>) -> io::Result<()> {
-        self.out.push_str("{\"type\":\"totals\",");
-        self.ledger(&report.ledger);
+        self.out.push_str("{");
+        push_totals(report, &mut self.out.buffer);
+        self.rows(report.totals.shown, push_total)?;
+        let hidden = &report.totals.hidden;
+        self.tail(hidden, report.latency.as_ref(), report.lag)
+    }
+}
+
+impl<W: Write> JsonSink<W> {
+    /// The array of rows, an object each, whose members `push` writes.
+    #[inline]
+    fn rows(&mut self, rows: &[Row<'_>], push: impl Fn(&Row<'_>, &mut Vec<u8>)) -> io::Result<()> {
         self.out.push_str(",\"counts\":[");
-        let mut separator = "{\"key\":";
-        for row in ahead(report.totals.shown) {
+        let mut separator = "{";
+        for row in ahead(rows) {
             self.out.push_str(separator);
-            push_key(row.key, &mut self.out.buffer);
-            self.out.push_str(",\"total\":");
-            self.out.push_u64(row.total);
-            if let Some(RowSums { total, .. }) = row.sums {
-                self.sum("total_sum", total);
-            }
+            push(row, &mut self.out.buffer);
             self.out.push_str("}");
             self.out.spill()?;
-            separator = ",{\"key\":";
+            separator = ",{";
         }
         self.out.push_str("]");
-        self.tail(report.totals.hidden, report.latency.as_ref(), report.lag)
+        Ok(())
     }
+}
+
+/// The members of a batch's object that say which it is and where its lines went.
+pub(crate) fn push_batch(report: &BatchReport<'_>, out: &mut Vec<u8>) {
+    // A time needs no escapes.
+    push_text(
+        &format!(
+            "\"type\":\"batch\",\"batch\":{},\"start\":\"{}\",\"end\":\"{}\",",
+            report.batch, report.start, report.end
+        ),
+        out,
+    );
+    push_ledger(&report.ledger, out);
+}
+
+/// The members of a window's object that say which it is.
+pub(crate) fn push_window(report: &WindowReport<'_>, out: &mut Vec<u8>) {
+    push_text("\"type\":\"window\",", out);
+    push_span(report, out);
+    if !report.is_whole() {
+        let (from, to) = report.covered;
+        push_text(
+            &format!(",\"covered\":{{\"start\":\"{from}\",\"end\":\"{to}\"}}"),
+            out,
+        );
+    }
+}
+
+/// Those of them that its rows have as well, where each is by itself.
+pub(crate) fn push_span(report: &WindowReport<'_>, out: &mut Vec<u8>) {
+    let WindowReport {
+        spec, start, end, ..
+    } = report;
+    push_text(
+        &format!(
+            "\"length_ms\":{},\"slide_ms\":{},\"start\":\"{start}\",\"end\":\"{end}\",\"final\":{}",
+            spec.length_nanos / 1_000_000,
+            spec.slide_nanos / 1_000_000,
+            report.is_final,
+        ),
+        out,
+    );
+}
+
+/// The members of the totals' object that say where all lines went.
+pub(crate) fn push_totals(report: &TotalsReport<'_>, out: &mut Vec<u8>) {
+    push_text("\"type\":\"totals\",", out);
+    push_ledger(&report.ledger, out);
+}
+
+/// The members of a row of a batch.
+pub(crate) fn push_count(row: &Row<'_>, out: &mut Vec<u8>) {
+    push_text("\"key\":", out);
+    push_key(row.key, out);
+    push_text(",\"count\":", out);
+    push_u64(row.count, out);
+    push_text(",\"total\":", out);
+    push_u64(row.total, out);
+    if let Some(RowSums { sum, total }) = row.sums {
+        push_sum("sum", sum, out);
+        push_sum("total_sum", total, out);
+    }
+}
+
+/// The members of a row of a window.
+pub(crate) fn push_window_count(row: &Row<'_>, out: &mut Vec<u8>) {
+    push_text("\"key\":", out);
+    push_key(row.key, out);
+    push_text(",\"count\":", out);
+    push_u64(row.count, out);
+}
+
+/// The members of a row of totals.
+pub(crate) fn push_total(row: &Row<'_>, out: &mut Vec<u8>) {
+    push_text("\"key\":", out);
+    push_key(row.key, out);
+    push_text(",\"total\":", out);
+    push_u64(row.total, out);
+    if let Some(RowSums { total, .. }) = row.sums {
+        push_sum("total_sum", total, out);
+    }
+}
+
+/// What the rows that are not shown come to, if there are any; never the first member.
+pub(crate) fn push_hidden(hidden: &Hidden, out: &mut Vec<u8>) {
+    if hidden.keys == 0 {
+        return;
+    }
+    push_text(",\"hidden\":{\"keys\":", out);
+    push_u64(hidden.keys, out);
+    push_text(",\"count\":", out);
+    push_u64(hidden.count, out);
+    if let Some(sum) = &hidden.sum {
+        push_sum("sum", sum, out);
+    }
+    out.push(b'}');
+}
+
+/// The keys that grow, fastest first, if they are known; never the first member.
+pub(crate) fn push_trending(trends: Option<&[Trend<'_>]>, out: &mut Vec<u8>) {
+    let Some(trends) = trends else {
+        return;
+    };
+    push_text(",\"trending\":[", out);
+    let mut separator = "{\"key\":";
+    for trend in trends {
+        push_text(separator, out);
+        push_key(trend.key, out);
+        push_text(",\"count\":", out);
+        push_u64(trend.count, out);
+        push_text(",\"previous\":", out);
+        push_u64(trend.previous, out);
+        push_text(",\"ratio\":", out);
+        push_text(&trend.ratio_text(), out);
+        out.push(b'}');
+        separator = ",{\"key\":";
+    }
+    out.push(b']');
+}
+
+fn push_ledger(ledger: &Ledger, out: &mut Vec<u8>) {
+    push_text("\"ledger\":", out);
+    push_object(&ledger.columns(), out);
+    if ledger.unsummed > 0 {
+        push_text(",\"unsummed\":", out);
+        push_u64(ledger.unsummed, out);
+    }
+}
+
+/// An object of numbers; the names need no escapes.
+fn push_object(members: &[(&str, u64)], out: &mut Vec<u8>) {
+    let mut separator = "{\"";
+    for (name, value) in members {
+        push_text(separator, out);
+        push_text(name, out);
+        push_text("\":", out);
+        push_u64(*value, out);
+        separator = ",\"";
+    }
+    out.push(b'}');
+}
+
+/// One more member of an object; the name needs no escapes.
+fn push_sum(name: &str, sum: &Decimal, out: &mut Vec<u8>) {
+    push_text(&format!(",\"{name}\":{sum}"), out);
+}
+
+fn push_text(text: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(text.as_bytes());
 }
 
 /// The rows, in order. A key's bytes are fetched while the rows before it are written: in the order of the
@@ -307,7 +359,7 @@ pub(crate) fn push_key(key: KeyRef<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn push_string(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn push_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     // Start of what is not yet copied; 0 <= start <= the length of text.
     let mut start = 0;

@@ -22,8 +22,13 @@ pub use self::csv::CsvSink;
 pub use self::format::{OutputFormat, SinkOptions};
 pub use self::json::JsonSink;
 pub(crate) use self::json::extras;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "kafka", feature = "postgres"))]
 pub(crate) use self::json::push_key;
+#[cfg(feature = "kafka")]
+pub(crate) use self::json::{
+    push_batch, push_count, push_hidden, push_span, push_string, push_total, push_totals,
+    push_trending, push_window, push_window_count,
+};
 pub use self::none::NoneSink;
 pub use self::spark::SparkSink;
 pub use self::table::TableSink;

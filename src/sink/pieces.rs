@@ -57,7 +57,7 @@ impl<W: Write> Pieces<W> {
 }
 
 /// Appends `number` in decimal.
-fn push_u64(mut number: u64, out: &mut Vec<u8>) {
+pub(super) fn push_u64(mut number: u64, out: &mut Vec<u8>) {
     // The largest u64 has 20 digits.
     let mut digits = [0; 20];
     let mut start = digits.len();

@@ -1,5 +1,6 @@
 //! A broker under test, and topics in it.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::Command;
@@ -9,9 +10,14 @@ use std::time::Duration;
 
 use loadgen::{Expectation, Plan, Spec};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+use serde_json::Value;
 
 /// `HOST:PORT` of the listener without credentials, or `None` with a word on why nothing is tested.
 pub(crate) fn broker() -> Option<String> {
@@ -54,27 +60,103 @@ pub(crate) fn fill(broker: &str, topic: &str, spec: &Spec, plan: &Plan) -> Expec
 
 /// Gives a topic more partitions: so many in all.
 pub(crate) fn grow(broker: &str, topic: &str, partitions: usize) {
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+    let (request, options) = ([NewPartitions::new(topic, partitions)], AdminOptions::new());
+    let admin = admin(broker);
+    let answer = wait_for(pin!(admin.create_partitions(&request, &options)));
+    answer.unwrap()[0].as_ref().unwrap();
+}
+
+/// Makes a topic, with such settings.
+pub(crate) fn create(broker: &str, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
+    let mut request = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    for (name, value) in settings {
+        request = request.set(name, value);
+    }
+    let options = AdminOptions::new();
+    let admin = admin(broker);
+    let answer = wait_for(pin!(admin.create_topics([&request], &options)));
+    answer.unwrap()[0].as_ref().unwrap();
+    // Who asks right now may not hear of it yet.
+    while partitions_of(broker, topic) != usize::try_from(partitions).unwrap() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn partitions_of(broker: &str, topic: &str) -> usize {
+    let consumer: BaseConsumer = consumer(broker);
+    let metadata = consumer
+        .fetch_metadata(Some(topic), Duration::from_secs(10))
+        .unwrap();
+    metadata.topics()[0].partitions().len()
+}
+
+fn admin(broker: &str) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new()
         .set("bootstrap.servers", broker)
         .create()
-        .unwrap();
-    let (request, options) = ([NewPartitions::new(topic, partitions)], AdminOptions::new());
-    let mut answer = pin!(admin.create_partitions(&request, &options));
+        .unwrap()
+}
+
+fn consumer(broker: &str) -> BaseConsumer {
+    ClientConfig::new()
+        .set("bootstrap.servers", broker)
+        .set("group.id", "a-test-that-commits-nothing")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed")
+        .create()
+        .unwrap()
+}
+
+fn wait_for<T>(mut answer: std::pin::Pin<&mut impl Future<Output = T>>) -> T {
     let mut context = Context::from_waker(Waker::noop());
     loop {
         if let Poll::Ready(answer) = answer.as_mut().poll(&mut context) {
-            answer.unwrap()[0].as_ref().unwrap();
-            return;
+            return answer;
         }
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
+/// A message, both parts of which are JSON.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) key: Value,
+    pub(crate) value: Value,
+}
+
+/// All messages of committed transactions, in order within each partition, when there are to be no more.
+pub(crate) fn read_all(broker: &str, topic: &str) -> Vec<Told> {
+    let consumer = consumer(broker);
+    let mut list = TopicPartitionList::new();
+    let count = partitions_of(broker, topic);
+    for number in 0..count {
+        list.add_partition_offset(topic, i32::try_from(number).unwrap(), Offset::Beginning)
+            .unwrap();
+    }
+    consumer.assign(&list).unwrap();
+    let json = |bytes: Option<&[u8]>| serde_json::from_slice(bytes.unwrap()).unwrap();
+    let (mut messages, mut at_end) = (Vec::new(), HashSet::new());
+    while at_end.len() < count {
+        match consumer.poll(Duration::from_secs(30)).unwrap() {
+            Ok(message) => messages.push(Told {
+                key: json(message.key()),
+                value: json(message.payload()),
+            }),
+            Err(KafkaError::PartitionEOF(number)) => {
+                at_end.insert(number);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    messages
+}
+
 /// A message's value, or none.
-pub(crate) type Value<'a> = Option<&'a [u8]>;
+pub(crate) type Payload<'a> = Option<&'a [u8]>;
 
 /// Sends these messages to partition 0, each with its time in milliseconds since the epoch.
-pub(crate) fn send_at(broker: &str, topic: &str, messages: &[(i64, Value<'_>)]) {
+pub(crate) fn send_at(broker: &str, topic: &str, messages: &[(i64, Payload<'_>)]) {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", broker)
         .create()
@@ -94,7 +176,7 @@ pub(crate) fn send_at(broker: &str, topic: &str, messages: &[(i64, Value<'_>)]) 
 }
 
 /// The same, with the time of sending.
-pub(crate) fn send(broker: &str, topic: &str, messages: &[Value<'_>]) {
+pub(crate) fn send(broker: &str, topic: &str, messages: &[Payload<'_>]) {
     let now = jiff::Timestamp::now().as_millisecond();
     let messages: Vec<_> = messages.iter().map(|&value| (now, value)).collect();
     send_at(broker, topic, &messages);

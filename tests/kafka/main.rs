@@ -1,4 +1,4 @@
-//! The Kafka source against a real broker.
+//! The Kafka source, and the sink, against a real broker.
 //!
 //! Built with the feature `kafka` only, and run only where a broker is named:
 //!
@@ -21,4 +21,5 @@ mod cluster;
 mod exact;
 mod faults;
 mod lines;
+mod sink;
 mod usage;

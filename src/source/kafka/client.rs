@@ -16,42 +16,31 @@ use std::time::{Duration, Instant};
 use crossbeam_queue::ArrayQueue;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::statistics::Broker;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, ClientContext, Statistics, TopicPartitionList};
 
 use super::KafkaOptions;
-use super::address::Address;
 use super::partitions::numbers;
-use super::properties::Properties;
 use crate::error::Error;
+use crate::kafka::{
+    ANSWER_WAIT, Address, CLIENT_ID, Properties, Troubles, Unfound, find, lower, words,
+};
 
 /// The group of a run that is in none: librdkafka wants one, and nothing is ever committed to it.
 const NO_GROUP: &str = "tallyline";
-
-/// How long one question to a broker may take.
-pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(10);
-
-/// Between two looks at whether the connection has failed for good.
-const METADATA_WAIT: Duration = Duration::from_millis(500);
 
 /// How long a question is asked again and again.
 const ASK_WAIT: Duration = Duration::from_secs(60);
 
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(250);
 
-/// What librdkafka may have to tell of an attempt to connect.
-const EVENTS_MAX: usize = 32;
-
-/// Between two attempts.
-const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(50);
-
 /// Our own defaults where librdkafka's are for services that do other things beside; `-X` outdoes
 /// them. Fetching ahead is limited in messages, as each takes some 300 bytes beside its value, and
 /// is taken up again soon after it has stopped.
 pub const DEFAULTS: [(&str, &str); 4] = [
-    ("client.id", "tallyline"),
+    CLIENT_ID,
     (AHEAD_MESSAGES, "50000"),
     (AHEAD_KBYTES, "16384"),
     ("fetch.queue.backoff.ms", "2"),
@@ -89,56 +78,18 @@ pub(super) struct Rebalance {
 
 /// What librdkafka tells, until the fetching thread comes to it.
 pub(super) struct Context {
-    name: Arc<str>,
     /// One at a time: the next comes when this one has been answered.
     pub(super) rebalances: ArrayQueue<Rebalance>,
-    /// The last error of a connection that says why.
-    error: ArrayQueue<(RDKafkaErrorCode, String)>,
-    /// It was the last one that there was.
-    are_all_down: AtomicBool,
+    pub(super) troubles: Troubles,
     /// The last statistics.
     pub(super) statistics: ArrayQueue<Statistics>,
     /// Nobody answers rebalances any more: they are granted.
     pub(super) is_closing: AtomicBool,
 }
 
-/// What the last errors of connections come to.
-#[derive(Debug, Default)]
-pub(super) struct LastError {
-    pub(super) code: Option<RDKafkaErrorCode>,
-    pub(super) why: Option<String>,
-    /// No broker is left.
-    pub(super) are_all_down: bool,
-}
-
-impl Context {
-    /// The errors since the last call.
-    pub(super) fn last_error(&self) -> LastError {
-        let last = self.error.pop();
-        let code = last.as_ref().map(|(code, _)| *code);
-        // Behind it stands how long it took, which reads as if it mattered.
-        let why = last.map(|(_, why)| lower(why.split(" (after ").next().unwrap_or(&why)));
-        LastError {
-            code,
-            why,
-            // Relaxed: set by the thread that asks.
-            are_all_down: self.are_all_down.swap(false, Ordering::Relaxed),
-        }
-    }
-}
-
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        let name = &self.name;
-        match level {
-            // Told as an error as well.
-            _ if facility == "FAIL" => tracing::debug!("{name}: librdkafka: {message}"),
-            RDKafkaLogLevel::Debug => tracing::debug!("{name}: librdkafka: {facility} {message}"),
-            RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
-                tracing::info!("{name}: librdkafka: {message}");
-            }
-            _ => tracing::warn!("{name}: librdkafka: {message}"),
-        }
+        self.troubles.log(level, facility, message);
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -146,24 +97,7 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if let Some(code) = error.rdkafka_error_code() {
-            tracing::debug!("{}: {code:?}: {reason}", self.name);
-            match code {
-                // No trouble, though told as an error.
-                RDKafkaErrorCode::PartitionEOF => {}
-                // It says nothing of the reason. Relaxed: see `last_error`.
-                RDKafkaErrorCode::AllBrokersDown => {
-                    self.are_all_down.store(true, Ordering::Relaxed)
-                }
-                code => {
-                    // A refusal often comes a second time, as a failure of transport: what it was first says more.
-                    let told = self.error.pop();
-                    let told = told.filter(|(told, _)| is_refusal(*told) && !is_refusal(code));
-                    let error = told.unwrap_or_else(|| (code, reason.to_owned()));
-                    drop(self.error.force_push(error));
-                }
-            }
-        }
+        self.troubles.hear(&error, reason);
     }
 }
 
@@ -308,10 +242,8 @@ fn create(name: &Arc<str>, address: &Address, options: &KafkaOptions) -> Result<
         config.set_log_level(RDKafkaLogLevel::Debug);
     }
     let context = Context {
-        name: Arc::clone(name),
         rebalances: ArrayQueue::new(4),
-        error: ArrayQueue::new(1),
-        are_all_down: AtomicBool::new(false),
+        troubles: Troubles::new(Arc::clone(name)),
         statistics: ArrayQueue::new(1),
         is_closing: AtomicBool::new(false),
     };
@@ -337,81 +269,23 @@ fn find_topic(
     topic: &str,
     wait: Duration,
 ) -> Result<Vec<i32>, Error> {
-    let begun = Instant::now();
-    let mut why = None;
-    loop {
-        let code = match partitions(consumer, topic) {
-            Ok(numbers) => return Ok(numbers),
-            Err(code) => code,
-        };
-        for _ in 0..EVENTS_MAX {
-            // Serves what connections tell; nothing is assigned, so no message can come.
-            drop(consumer.poll(Duration::ZERO));
-        }
-        let last = consumer.context().last_error();
-        let is_late = begun.elapsed() >= wait;
-        // That all are down is told a little after why.
-        why = last.why.or(why);
-        let remedy = match &why {
-            Some(_) => "check the address, or give --connect-wait 10s",
+    find(consumer, &consumer.context().troubles, topic, wait).map_err(|unfound| {
+        Error::Source(match unfound {
+            Unfound::Refused(why) => {
+                format!("cannot read {name}: {why}; check the credentials and what -X sets")
+            }
+            Unfound::Missing => format!(
+                "cannot read {name}: there is no topic {topic}; check the name, or create it"
+            ),
+            Unfound::Unreached(why, true) => format!(
+                "cannot connect to {name}: {why}; check the address, or give --connect-wait 10s"
+            ),
             // As a listener for TLS or SASL ends it when it is spoken to in plain.
-            None => "check the address and -X security.protocol, or give --connect-wait 10s",
-        };
-        let why = why
-            .clone()
-            .unwrap_or_else(|| words(&KafkaError::MetadataFetch(code)));
-        let (what, remedy) = match last.code.unwrap_or(code) {
-            code if is_refusal(code) => ("read", "check the credentials and what -X sets"),
-            RDKafkaErrorCode::UnknownTopicOrPartition if is_late => {
-                return Err(Error::Source(format!(
-                    "cannot read {name}: there is no topic {topic}; check the name, or create it"
-                )));
-            }
-            _ if is_late && (last.are_all_down || begun.elapsed() >= wait + ANSWER_WAIT) => {
-                ("connect to", remedy)
-            }
-            _ => {
-                std::thread::sleep(BETWEEN_ATTEMPTS);
-                continue;
-            }
-        };
-        return Err(Error::Source(format!(
-            "cannot {what} {name}: {why}; {remedy}"
-        )));
-    }
-}
-
-/// The topic's partitions, if a broker knows of them.
-fn partitions(consumer: &Consumer, topic: &str) -> Result<Vec<i32>, RDKafkaErrorCode> {
-    let metadata = consumer
-        .fetch_metadata(Some(topic), METADATA_WAIT)
-        .map_err(|error| code(&error))?;
-    let found = metadata.topics().first();
-    let found = found.ok_or(RDKafkaErrorCode::UnknownTopicOrPartition)?;
-    if let Some(error) = found.error() {
-        return Err(error.into());
-    }
-    let mut numbers: Vec<i32> = found.partitions().iter().map(|part| part.id()).collect();
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
-/// Whether a broker has been reached and does not have us, or we do not have it.
-fn is_refusal(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        code,
-        Code::Authentication
-            | Code::SaslAuthenticationFailed
-            | Code::SSL
-            | Code::TopicAuthorizationFailed
-    )
-}
-
-fn code(error: &KafkaError) -> RDKafkaErrorCode {
-    error
-        .rdkafka_error_code()
-        .unwrap_or(RDKafkaErrorCode::Unknown)
+            Unfound::Unreached(why, false) => format!(
+                "cannot connect to {name}: {why}; check the address and -X security.protocol, or give --connect-wait 10s"
+            ),
+        })
+    })
 }
 
 /// Which brokers that we read from are there, as the statistics tell.
@@ -453,41 +327,9 @@ pub(super) fn cannot(name: &str, what: &str, error: &KafkaError) -> Error {
     Error::Source(format!("cannot learn of {name} {what}: {}", words(error)))
 }
 
-/// An error as people say it: `unknown topic or partition`.
-pub(super) fn words(error: &KafkaError) -> String {
-    let Some(code) = error.rdkafka_error_code() else {
-        return lower(&error.to_string());
-    };
-    // `UnknownTopicOrPartition (Broker: Unknown topic or partition)`.
-    let text = code.to_string();
-    let text = text
-        .split_once(" (")
-        .map_or(&*text, |(_, text)| text.trim_end_matches(')'));
-    let text = text.split_once(": ").map_or(text, |(_, text)| text);
-    lower(text)
-}
-
-/// Without a capital at the beginning, where it is a word's and not a name's.
-fn lower(text: &str) -> String {
-    let mut chars = text.chars();
-    match (chars.next(), chars.next()) {
-        (Some(first), Some(second)) if second.is_lowercase() => {
-            first.to_lowercase().chain(text.chars().skip(1)).collect()
-        }
-        _ => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn errors_read_like_words() {
-        let error = KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition);
-        assert_eq!(words(&error), "unknown topic or partition");
-        assert_eq!(lower("SASL failed"), "SASL failed");
-    }
 
     #[test]
     fn a_broker_lost_before_the_first_statistics_is_lost_all_the_same() {

@@ -14,11 +14,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, Statistics};
 
-use super::client::{Brokers, Client, words};
+use super::client::{Brokers, Client};
 use super::partitions::{Partitions, list};
 use super::reports::Reports;
 use super::{End, KafkaOptions};
 use crate::error::Error;
+use crate::kafka::words;
 use crate::source::StartAt;
 use crate::source::handover::Outlet;
 
@@ -167,7 +168,7 @@ impl Fetch {
 
     /// An error that librdkafka reports: most pass by themselves.
     fn trouble(&mut self, error: &KafkaError) -> Result<(), Error> {
-        let last = self.client.consumer.context().last_error();
+        let last = self.client.consumer.context().troubles.last();
         self.why = last.why.or(self.why.take());
         let name = &self.client.name;
         let why = self.why.clone().unwrap_or_else(|| words(error));

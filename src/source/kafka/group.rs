@@ -16,10 +16,11 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::End;
-use super::client::{ANSWER_WAIT, Rebalance, cannot, release, words};
+use super::client::{Rebalance, cannot, release};
 use super::fetch::{Fetch, pause};
 use super::partitions::{list, numbers};
 use crate::error::Error;
+use crate::kafka::{ANSWER_WAIT, words};
 use crate::source::StartAt;
 
 /// How long a group waits for the batch that holds what a partition brought.

@@ -26,12 +26,10 @@
 //! (`queued.max.messages.kbytes` and `queued.min.messages`, see `client`). While the reader takes
 //! nothing, all buffers are full and the fetching stands still.
 
-mod address;
 mod client;
 mod fetch;
 mod group;
 mod partitions;
-mod properties;
 mod reports;
 
 use std::io;
@@ -41,16 +39,16 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::Error;
+pub use crate::kafka::Properties;
+use crate::kafka::{ADDRESS, Address};
 use crate::source::handover::{Intake, handover, memory_bytes};
 use crate::source::{
     Commit, Lag, Next, Part, PartOffset, Read, Readiness, Source, SourceOffsets, StartAt,
 };
 
-use self::address::Address;
 use self::client::Client;
 pub use self::client::DEFAULTS;
 use self::fetch::Fetch;
-pub use self::properties::Properties;
 use self::reports::Reports;
 
 /// How a topic is read.
@@ -124,7 +122,8 @@ impl KafkaSource {
     /// If the address, a partition or a property makes no sense (usage); if no broker answers, the
     /// credentials are refused or there is no such topic.
     pub fn open(name: &str, address: &str, options: &KafkaOptions) -> Result<KafkaSource, Error> {
-        let address = Address::parse(name, address)?;
+        let address = Address::parse(address)
+            .map_err(|what| Error::Usage(format!("source {name}: {what}; {ADDRESS}")))?;
         let name: Arc<str> = name.into();
         let client = Client::connect(Arc::clone(&name), address, options)?;
         let own_bytes_max = memory_bytes::<End>() + client.ahead_bytes_max;

@@ -1,7 +1,8 @@
-//! `-X NAME=VALUE`: what librdkafka is told beside what tallyline's own flags say.
+//! What librdkafka is told beside what tallyline's own flags say: `-X NAME=VALUE` for sources, `X.NAME=VALUE` in
+//! front of a sink.
 //!
 //! A secret is not taken on the command line, where everybody on the machine can read it: it stands
-//! in a file, `-X @FILE`, a property per line. Properties that a flag sets, or that the counting
+//! in a file, `-X @FILE` or `properties=FILE`, a property per line. Properties that a flag sets, or that the counting
 //! depends on, are refused with the flag to use.
 
 use std::fs;
@@ -20,7 +21,10 @@ const SECRETS: [&str; 7] = [
 ];
 
 /// Properties that are not the user's to set, and what to do instead.
-const TAKEN: [(&str, &str); 9] = [
+pub(crate) type Taken = &'static [(&'static str, &'static str)];
+
+/// Those of sources.
+const TAKEN: Taken = &[
     (
         "bootstrap.servers",
         "name the brokers in kafka://BROKERS/TOPIC",
@@ -57,19 +61,33 @@ impl Properties {
         let mut properties = Properties::default();
         for argument in arguments {
             match argument.strip_prefix('@') {
-                Some(path) => properties.read_file(path)?,
+                Some(path) => properties.read(path, TAKEN).map_err(|what| (what, "-X @")),
                 None => {
-                    let (name, value) = split(argument, &format!("-X {argument}"))?;
-                    if SECRETS.contains(&name) {
-                        return Err(Error::Usage(format!(
-                            "-X {name}=…: a secret does not belong on the command line; write it into a file and give -X @FILE"
-                        )));
-                    }
-                    properties.0.push((name.to_owned(), value.to_owned()));
+                    let set = properties.set(argument, "-X @FILE", TAKEN);
+                    set.map_err(|what| (what, "-X "))
                 }
             }
+            .map_err(|(what, flag)| Error::Usage(format!("{flag}{what}")))?;
         }
         Ok(properties)
+    }
+
+    /// Adds a `NAME=VALUE` of the command line, where no secret is to stand, but where `instead` says.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn set(&mut self, text: &str, instead: &str, taken: Taken) -> Result<(), String> {
+        let (name, value) = split(text, taken).map_err(|what| match text.split_once('=') {
+            Some((name, _)) => format!("{}: {what}", name.trim()),
+            None => format!("{text}: {what}"),
+        })?;
+        if SECRETS.contains(&name) {
+            return Err(format!(
+                "{name}=…: a secret does not belong on the command line; write it into a file and give {instead}"
+            ));
+        }
+        self.0.push((name.to_owned(), value.to_owned()));
+        Ok(())
     }
 
     /// The pairs.
@@ -78,21 +96,23 @@ impl Properties {
     }
 
     /// The number that a property is set to, by the last that sets it.
-    pub(super) fn number(&self, name: &str) -> Option<usize> {
+    pub(crate) fn number(&self, name: &str) -> Option<usize> {
         let mut set = self.iter().filter(|&(set, _)| set == name);
         set.next_back()?.1.parse().ok()
     }
 
-    /// A line per property; blank ones and those with `#` before them say nothing.
-    fn read_file(&mut self, path: &str) -> Result<(), Error> {
-        let text = fs::read_to_string(path).map_err(|error| {
-            let why = reason(&error);
-            Error::Usage(format!("-X @{path}: cannot read the file: {why}"))
-        })?;
+    /// Adds those of a file, a line each; blank ones and those with `#` before them say nothing.
+    ///
+    /// # Errors
+    /// What is wrong with the file, which is named first.
+    pub(crate) fn read(&mut self, path: &str, taken: Taken) -> Result<(), String> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| format!("{path}: cannot read the file: {}", reason(&error)))?;
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             if !line.is_empty() && !line.starts_with('#') {
-                let (name, value) = split(line, &format!("-X @{path}: line {}", index + 1))?;
+                let (name, value) = split(line, taken)
+                    .map_err(|what| format!("{path}: line {}: {what}", index + 1))?;
                 self.0.push((name.to_owned(), value.to_owned()));
             }
         }
@@ -109,17 +129,13 @@ impl std::fmt::Debug for Properties {
     }
 }
 
-fn split<'a>(text: &'a str, place: &str) -> Result<(&'a str, &'a str), Error> {
+fn split(text: &str, taken: Taken) -> Result<(&str, &str), String> {
     let Some((name, value)) = text.split_once('=') else {
-        return Err(Error::Usage(format!(
-            "{place}: not a property; write NAME=VALUE, as librdkafka names them"
-        )));
+        return Err("not a property; write NAME=VALUE, as librdkafka names them".to_owned());
     };
     let name = name.trim();
-    if let Some((_, instead)) = TAKEN.iter().find(|(taken, _)| *taken == name) {
-        return Err(Error::Usage(format!(
-            "{place}: {name} cannot be set so; {instead}"
-        )));
+    if let Some((_, instead)) = taken.iter().find(|(taken, _)| *taken == name) {
+        return Err(format!("{name} cannot be set so; {instead}"));
     }
     Ok((name, value.trim()))
 }

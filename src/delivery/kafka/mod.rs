@@ -1,0 +1,332 @@
+//! `kafka://BROKERS/TOPIC`: a message for each row, keyed so that a compacted topic has the newest of each (`rows`).
+//!
+//! Without a state an idempotent producer delivers: every broker that has to have a message has it, in order, before
+//! a batch counts as taken. With a state each batch is one transaction, which holds its messages and, as an offset of a
+//! group, which batch it was (`position`). Whoever reads committed transactions only has each batch once:
+//!
+//! - *Killed before the commit* the transaction never happens: the next process takes its name over, which ends it.
+//! - *Killed behind the commit, before the state knew of it*: the next process is handed the same batch again, and
+//!   finds in the group that it was delivered last. The state has no sink more than one batch ahead of itself, so the
+//!   last is all that needs to be known.
+//! - *Not killed, but in doubt* (a broker that does not answer): the connection is given up, and the next attempt
+//!   does as a new process would.
+//!
+//! A process claims the group before it delivers. One that is shut out finds another's claim there, and says so;
+//! one whose transaction took too long for the brokers, who shut it out as well, finds its own and goes on.
+
+mod connection;
+mod events;
+mod position;
+mod rows;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::BaseProducer;
+
+use self::connection::{Connection, Deadline};
+use self::events::Events;
+use self::position::Reader;
+use super::outlet::{Context, Outlet, Receipt, Refusal};
+use super::parcel::{Choice, Parcel};
+use super::spec::SinkSpec;
+use crate::error::Error;
+use crate::kafka::{
+    ADDRESS, Address, CLIENT_ID, Properties, Taken, Unfound, code, find, is_refusal, lower, words,
+};
+use crate::sink::text::grouped;
+
+/// Our own defaults; what is set in front of the sink outdoes them. What waits to be sent is bounded, as a batch
+/// may have a million rows.
+const DEFAULTS: [(&str, &str); 3] = [
+    CLIENT_ID,
+    ("compression.type", "lz4"),
+    ("queue.buffering.max.kbytes", "16384"),
+];
+
+/// Properties that are not the user's to set, and what to do instead.
+const TAKEN: Taken = &[
+    (
+        "bootstrap.servers",
+        "name the brokers in kafka://BROKERS/TOPIC",
+    ),
+    (
+        "metadata.broker.list",
+        "name the brokers in kafka://BROKERS/TOPIC",
+    ),
+    ("transactional.id", "it is made of --job and the topic"),
+    ("group.id", "it is made of --job and the topic"),
+    ("isolation.level", "it follows from --state"),
+    ("enable.auto.commit", "nothing is consumed"),
+    ("log.queue", "it is off"),
+];
+
+/// What brokers let a transaction take at the most, unless they are set otherwise.
+const TRANSACTION_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// A sink that is a topic.
+pub(super) struct KafkaOutlet {
+    name: Arc<str>,
+    address: Address,
+    properties: Properties,
+    job: String,
+    choice: Choice,
+    timeout: Duration,
+    /// How the group and the transactions are called, if there is a state.
+    transactions: Option<String>,
+    /// Which process we are.
+    owner: String,
+    connection: Option<Connection>,
+    /// Whether we have delivered before, or were about to.
+    has_claimed: bool,
+}
+
+impl KafkaOutlet {
+    /// Reads what librdkafka is to be told.
+    ///
+    /// # Errors
+    /// If the address or a property makes no sense, or a file cannot be read.
+    pub(super) fn new(
+        url: &str,
+        properties: &[String],
+        spec: &SinkSpec,
+        context: &Context,
+    ) -> Result<KafkaOutlet, Error> {
+        let wrong = |remedy: String| Error::Setting {
+            name: "to",
+            value: spec.name(),
+            remedy,
+        };
+        let address = url.trim_start_matches("kafka://");
+        let address =
+            Address::parse(address).map_err(|what| wrong(format!("{what}; {ADDRESS}")))?;
+        let mut told = Properties::default();
+        for property in properties {
+            match property.strip_prefix('@') {
+                Some(path) => told
+                    .read(path, TAKEN)
+                    .map_err(|what| format!("properties={what}")),
+                None => told
+                    .set(property, "properties=FILE", TAKEN)
+                    .map_err(|what| format!("X.{what}")),
+            }
+            .map_err(wrong)?;
+        }
+        let name = format!("tallyline/{}/{}", context.job, address.topic);
+        Ok(KafkaOutlet {
+            name: spec.name().into(),
+            address,
+            properties: told,
+            job: context.job.clone(),
+            choice: spec.choice,
+            timeout: spec.timeout,
+            transactions: context.has_state.then_some(name),
+            owner: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
+            connection: None,
+            has_claimed: false,
+        })
+    }
+
+    /// What librdkafka is told whatever it is to do.
+    fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        for (property, value) in DEFAULTS.into_iter().chain(self.properties.iter()) {
+            config.set(property, value);
+        }
+        config.set("bootstrap.servers", &self.address.brokers);
+        config.set_log_level(RDKafkaLogLevel::Warning);
+        if self.properties.iter().any(|(name, _)| name == "debug") {
+            config.set_log_level(RDKafkaLogLevel::Debug);
+        }
+        config
+    }
+
+    fn producer(&self) -> Result<BaseProducer<Events>, Refusal> {
+        let mut config = self.config();
+        let (name, timeout) = match &self.transactions {
+            Some(name) => {
+                config.set("transactional.id", name);
+                ("transaction.timeout.ms", self.timeout.min(TRANSACTION_MAX))
+            }
+            None => {
+                if self.properties.iter().all(|(name, _)| name != IDEMPOTENCE) {
+                    config.set(IDEMPOTENCE, "true");
+                }
+                ("message.timeout.ms", self.timeout)
+            }
+        };
+        if self.properties.iter().all(|(property, _)| property != name) {
+            let millis = timeout.max(Duration::from_secs(1)).as_millis();
+            config.set(name, millis.to_string());
+        }
+        let producer = config.create_with_context(Events::new(&self.name));
+        producer.map_err(|error| told(&error, None))
+    }
+
+    /// A connection for questions, over which nothing is written.
+    fn reader(&self, is_settled: bool) -> Result<Reader, Refusal> {
+        let group = self.transactions.as_deref().unwrap_or("tallyline");
+        let topic = &self.address.topic;
+        let reader = Reader::open(self.config(), group, topic, &self.name, is_settled);
+        reader.map_err(|error| told(&error, None))
+    }
+
+    /// Looks for the topic. Returns how many partitions it has.
+    fn find(&self, reader: &Reader) -> Result<usize, Refusal> {
+        let (consumer, topic) = (&reader.consumer, &self.address.topic);
+        let found = find(consumer, reader.troubles(), topic, Duration::ZERO);
+        found
+            .map(|partitions| partitions.len())
+            .map_err(|unfound| match unfound {
+                Unfound::Refused(why) => refused(&why),
+                Unfound::Missing => Refusal::Wrong(format!(
+                    "there is no topic {topic}; check the name, or create it"
+                )),
+                Unfound::Unreached(why, true) => {
+                    Refusal::Later(format!("cannot reach it: {why}"), None)
+                }
+                // As a listener for TLS or SASL ends it when it is spoken to in plain.
+                Unfound::Unreached(why, false) => Refusal::Later(
+                    format!("cannot reach it: {why}; perhaps X.security.protocol= is missing"),
+                    None,
+                ),
+            })
+    }
+
+    /// The connection, or a new one.
+    fn connection(&mut self, deadline: Deadline) -> Result<Connection, Refusal> {
+        if let Some(mut connection) = self.connection.take()
+            && connection.is_sound()
+        {
+            return Ok(connection);
+        }
+        let reader = self.reader(true)?;
+        self.find(&reader)?;
+        let producer = self.producer()?;
+        let mut connection = Connection::new(producer, &self.address.topic);
+        if self.transactions.is_some() {
+            if self.has_claimed {
+                self.see_who_delivers(deadline)?;
+            }
+            connection.take_over(deadline)?;
+            let position = reader.read(deadline.left());
+            let mut position = position
+                .map_err(|error| told(&error, None))?
+                .unwrap_or_default();
+            position.owner.clone_from(&self.owner);
+            let group = reader.group().map_err(|error| told(&error, None))?;
+            connection.claim(group, position, deadline)?;
+            self.has_claimed = true;
+        }
+        Ok(connection)
+    }
+
+    /// Whether it is still us. Only whoever comes anew takes over from others.
+    fn see_who_delivers(&self, deadline: Deadline) -> Result<(), Refusal> {
+        // Whoever has taken over from us may have a transaction open: what was committed before it tells.
+        let last = self.reader(false)?.read(deadline.left());
+        let last = last.map_err(|error| told(&error, None))?;
+        match last.is_none_or(|last| last.owner == self.owner) {
+            true => Ok(()),
+            false => Err(Refusal::Wrong(format!(
+                "another program has begun to deliver the results of job {} there; give each a --job of its own, and start this one again",
+                self.job
+            ))),
+        }
+    }
+}
+
+const IDEMPOTENCE: &str = "enable.idempotence";
+
+impl Outlet for KafkaOutlet {
+    fn check(&mut self) -> Result<String, Refusal> {
+        // Tells of properties that make no sense.
+        drop(self.producer()?);
+        let partitions = self.find(&self.reader(true)?)?;
+        let partitions = match partitions {
+            1 => "1 partition".to_owned(),
+            count => format!("{count} partitions"),
+        };
+        Ok(format!("the topic is there, with {partitions}"))
+    }
+
+    fn deliver(&mut self, parcel: &Parcel) -> Result<Receipt, Refusal> {
+        let deadline = Deadline::after(self.timeout);
+        let mut connection = self.connection(deadline)?;
+        let who = (&*self.job, &*self.owner);
+        match connection.deliver(parcel, &self.choice, who, deadline) {
+            Ok(sent) => {
+                if sent.oversize > 0 {
+                    let (rows, are) = match sent.oversize {
+                        1 => ("1 row".to_owned(), "is"),
+                        count => (format!("{} rows", grouped(count)), "are"),
+                    };
+                    tracing::warn!(
+                        "{}: batch {}: {rows} {are} longer than a message may be (X.message.max.bytes=), and summed as hidden",
+                        self.name,
+                        parcel.batch(),
+                    );
+                }
+                self.connection = Some(connection);
+                let rows = sent.rows;
+                Ok(Receipt { rows, mark: None })
+            }
+            Err(refusal) => {
+                connection.give_up();
+                Err(refusal)
+            }
+        }
+    }
+}
+
+/// What an error means; `why` is the last that was heard of connections.
+fn told(error: &KafkaError, why: Option<&str>) -> Refusal {
+    use RDKafkaErrorCode as Code;
+    match error {
+        KafkaError::ClientConfig(_, why, property, _) => {
+            return Refusal::Wrong(format!(
+                "X.{property}: {}; librdkafka's list of properties has what can be set",
+                lower(why)
+            ));
+        }
+        KafkaError::ClientCreation(why) => {
+            return Refusal::Wrong(format!("{}; check what X. sets", lower(why)));
+        }
+        _ => {}
+    }
+    let said = words(error);
+    match code(error) {
+        code if is_refusal(code) => refused(why.unwrap_or(&said)),
+        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
+            Refusal::Wrong("there is no such topic any more; create it".to_owned())
+        }
+        Code::MessageSizeTooLarge | Code::InvalidMessageSize => Refusal::Never(
+            "the topic takes no messages as long (max.message.bytes); let X.message.max.bytes= be no more"
+                .to_owned(),
+        ),
+        Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch => Refusal::Later(
+            "shut out by the brokers: somebody else delivers this job, or a batch took too long"
+                .to_owned(),
+            None,
+        ),
+        Code::InvalidRecord | Code::PolicyViolation => Refusal::Never(said),
+        Code::InvalidTransactionTimeout => Refusal::Wrong(
+            "brokers let no transaction take as long (transaction.max.timeout.ms); give a timeout= that is shorter"
+                .to_owned(),
+        ),
+        Code::OperationTimedOut | Code::MessageTimedOut | Code::RequestTimedOut => {
+            let because = why.map_or(String::new(), |why| format!(": {why}"));
+            Refusal::Later(format!("it takes longer than timeout= allows{because}"), None)
+        }
+        _ => Refusal::Later(why.unwrap_or(&said).to_owned(), None),
+    }
+}
+
+fn refused(why: &str) -> Refusal {
+    Refusal::Wrong(format!(
+        "{why}; check the credentials, the rights and what X. sets"
+    ))
+}
