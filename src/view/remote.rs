@@ -306,8 +306,7 @@ fn listen(server: &Server, events: Connection, shared: &Shared) {
             },
             None => match server.connect(&ear.last) {
                 Ok((connection, standing)) => {
-                    shared.standing.store(Arc::new(standing));
-                    ear.begin();
+                    ear.begin(standing);
                     events = Some(connection);
                     continue;
                 }
@@ -329,11 +328,16 @@ struct Ear<'a> {
 }
 
 impl Ear<'_> {
-    /// There is a connection.
-    fn begin(&mut self) {
-        self.is_over = false;
+    /// There is a connection, perhaps to another run.
+    fn begin(&mut self, standing: Standing) {
+        // By this events are numbered.
+        let run = standing.picture.started.as_nanos() / 1_000_000;
+        self.story.begin(&run.to_string());
+        self.is_over = standing.picture.is_over;
+        self.shared.standing.store(Arc::new(standing));
         // Relaxed, here and below: see `ask`.
         self.shared.is_connected.store(true, Ordering::Relaxed);
+        self.tell(None, SystemClock.now());
     }
 
     /// Takes events until there are no more; tells why, unless it was for long enough.

@@ -236,14 +236,23 @@ function draw() {
   });
 }
 
+/** The last batch of this run, if one has closed: those before it may be of another one. */
+function latest() {
+  const last = known.batches.at(-1);
+  return last && last.to > Date.parse(known.status.started) ? last : undefined;
+}
+
 function figures() {
   const { status, batches } = known;
-  const last = batches.at(-1);
+  const last = latest();
   $("by").textContent = status.by.join(", ") || "–";
   $("version").textContent = status.version;
   $("since").textContent = moment.format(Date.parse(status.started));
   $("since").dateTime = status.started;
-  if (!last) return;
+  if (!last) {
+    for (const figure of ["rate", "last", "lines", "distinct", "paused", "p99"]) $(figure).textContent = "–";
+    return;
+  }
   // The first batch and the last may be short.
   const whole = batches.findLast((batch) => batch.to - batch.from >= status.every_ms * 0.9) ?? last;
   $("rate").textContent = number.format(Math.round(rate(whole)));
@@ -375,7 +384,7 @@ function sayBar(at, isQuiet) {
   const left = x + 12 + tip.offsetWidth > width ? chart.x(bar.start) - tip.offsetWidth - 12 : x + 12;
   tip.style.left = `${Math.max(0, left)}px`;
   if (isQuiet !== true)
-    $("chart-say").textContent = `${time}: ${rows.map(([name, count]) => `${name} ${number.format(count)}`).join(", ")}`;
+    $("chart-say").textContent = `${time}: ${rows.map(([name, count]) => `${name} ${number.format(count)}`).join(", ") || "nothing"}`;
 }
 
 /** What the table shows, and what it is compared with. */
@@ -383,7 +392,7 @@ function chosen() {
   const { batches, totals, windows } = known;
   if (view.window === "total") return { rows: totals?.counts ?? [], hidden: totals?.hidden, sum: totals?.ledger.counted };
   if (view.window === "batch") {
-    const [before, now] = [batches.at(-2), batches.at(-1)];
+    const [before, now] = [batches.at(-2), latest()];
     const isAlike = before && now && Math.abs(now.to - now.from - (before.to - before.from)) < known.status.every_ms * 0.1;
     return { rows: now?.counts ?? [], hidden: now?.hidden, sum: now?.ledger.counted, before: isAlike ? before : null };
   }
@@ -492,7 +501,7 @@ function growing(size) {
 }
 
 function ledger() {
-  const [last, all] = [known.batches.at(-1)?.ledger, known.totals?.ledger];
+  const [last, all] = [latest()?.ledger, known.totals?.ledger];
   if (!all) return;
   const wrong = new Set(["malformed", "missing", "oversize"]);
   const cell = (name, lines) => h("td", { className: `n ${wrong.has(name) && lines ? "bad" : name === "late" && lines ? "warn" : ""}` }, number.format(lines ?? 0));

@@ -46,14 +46,19 @@ pub(super) struct Story {
 }
 
 impl Story {
-    /// Takes the data of an event of this run; the text of the status that stands in it, if one does.
-    pub(super) fn take(&mut self, run: &str, data: &str) -> Option<Box<RawValue>> {
+    /// From now on it is that of this run: what another one told is forgotten.
+    pub(super) fn begin(&mut self, run: &str) {
         if run != self.run {
             *self = Story {
                 run: run.to_owned(),
                 ..Story::default()
             };
         }
+    }
+
+    /// Takes the data of an event of this run; the text of the status that stands in it, if one does.
+    pub(super) fn take(&mut self, run: &str, data: &str) -> Option<Box<RawValue>> {
+        self.begin(run);
         let mut event = serde_json::from_str::<Members>(data).ok()?;
         if let Some(batch) = event.get("batch").and_then(|batch| members(batch)) {
             self.batch(&batch);
@@ -303,7 +308,11 @@ mod tests {
         }
         assert_eq!(picture(&story).batch, 100);
         assert_eq!(picture(&story).rates.len(), TRACE_MAX);
-        story.take("10", &event(1, "", ""));
+        story.begin("9");
+        assert_eq!(picture(&story).batch, 100);
+        story.begin("10");
+        assert_eq!(picture(&story).batch, 0);
+        story.take("11", &event(1, "", ""));
         let picture = picture(&story);
         assert_eq!((picture.batch, picture.rates.len()), (1, 1));
     }
