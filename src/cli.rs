@@ -168,9 +168,9 @@ In front of a sink, as words:
   rotate=SIZE             file: put it aside when it is that long
   headers=FILE            http: send these headers too, a 'Name: value' on each line
   secret-file=FILE        http: sign bodies (X-Tallyline-Signature, HMAC with SHA-256)
-  schema=NAME, prefix=NAME, no-create, password-file=FILE    postgres
+  schema=NAME, prefix=NAME, no-create, password-file=FILE    postgres; sslmode=MODE as libpq has it
   X.NAME=VALUE            kafka: a property for librdkafka; properties=FILE has one per line, secrets too
-  ca=FILE                 https: the authority that certifies the server
+  ca=FILE                 https, postgres: the authority that certifies the server
 
 Examples:
   tallyline count tcp://localhost:9998 --by status --every 5s

@@ -34,6 +34,8 @@ mod postgres;
 mod tables;
 #[cfg(feature = "postgres")]
 mod pgpass;
+#[cfg(feature = "postgres")]
+mod pgtls;
 
 pub use courier::{Courier, Feed};
 pub use dispatch::Dispatch;

@@ -13,12 +13,14 @@ use std::time::Duration;
 
 use jiff::Timestamp as Time;
 use postgres::error::SqlState;
-use postgres::{Client, Config, NoTls, Transaction};
+use postgres::{Client, Config, Transaction};
 use sha2::{Digest, Sha256};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::outlet::{Context, Outlet, Receipt, Refusal};
 use super::parcel::{Choice, Parcel, Report};
 use super::pgpass;
+use super::pgtls::Tls;
 use super::spec::{PostgresOptions, SinkSpec};
 use super::tables::Tables;
 use crate::clock::Timestamp;
@@ -36,6 +38,7 @@ const INCOMING: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS tallyline_incoming 
 /// A sink that is a database.
 pub(super) struct PostgresOutlet {
     config: Config,
+    tls: MakeRustlsConnect,
     tables: Tables,
     job: String,
     choice: Choice,
@@ -60,12 +63,14 @@ impl PostgresOutlet {
             value: spec.name(),
             remedy,
         };
-        let mut config: Config = url.parse().map_err(|error| {
+        let tls = Tls::new(url, options.ca.as_deref()).map_err(wrong)?;
+        let mut config: Config = tls.url.parse().map_err(|error| {
             wrong(format!(
                 "that is no address ({error}); write postgres://USER@HOST:PORT/DATABASE"
             ))
         })?;
         config
+            .ssl_mode(tls.mode)
             .application_name("tallyline")
             .connect_timeout(spec.timeout)
             .tcp_user_timeout(spec.timeout);
@@ -75,6 +80,7 @@ impl PostgresOutlet {
         }
         Ok(PostgresOutlet {
             config,
+            tls: tls.connector,
             tables: Tables::new(options.schema.as_deref(), &options.prefix),
             job: context.job.clone(),
             choice: spec.choice,
@@ -85,7 +91,8 @@ impl PostgresOutlet {
     }
 
     fn connect(&self) -> Result<Client, Refusal> {
-        let mut client = self.config.connect(NoTls).map_err(|error| told(&error))?;
+        let client = self.config.connect(self.tls.clone());
+        let mut client = client.map_err(|error| told(&error))?;
         let encoding = client
             .query_one("SHOW server_encoding", &[])
             .map_err(|error| told(&error))?;
@@ -373,6 +380,15 @@ fn told(error: &postgres::Error) -> Refusal {
                 None => error.to_string(),
             };
             source = error.source();
+        }
+        if error
+            .to_string()
+            .starts_with("error performing TLS handshake")
+        {
+            let text = text::sample(text.as_bytes(), 200);
+            return Refusal::Wrong(format!(
+                "no TLS: {text}; see sslmode= in its address, and name the authority with ca="
+            ));
         }
         return match text.as_str() {
             "password missing" | "invalid configuration: password missing" => Refusal::Wrong(

@@ -67,6 +67,8 @@ pub struct PostgresOptions {
     pub no_create: bool,
     /// A file with the password.
     pub password: Option<PathBuf>,
+    /// A file with the authority that certifies the server.
+    pub ca: Option<PathBuf>,
 }
 
 impl Default for PostgresOptions {
@@ -76,6 +78,7 @@ impl Default for PostgresOptions {
             prefix: "tallyline_".to_owned(),
             no_create: false,
             password: None,
+            ca: None,
         }
     }
 }
@@ -139,6 +142,7 @@ impl SinkSpec {
                 properties.push(format!("{}={value}", &name[2..]));
             }
             ("ca", Target::Http(_, http)) => http.ca = Some(value.into()),
+            ("ca", Target::Postgres(_, sink)) => sink.ca = Some(value.into()),
             (_, target) => {
                 return Err(format!(
                     "no such option here; there are {COMMON}{}",
@@ -210,7 +214,9 @@ impl Target {
         match self {
             Target::File(..) => ", rotate=SIZE",
             Target::Exec(_) => "",
-            Target::Postgres(..) => ", schema=NAME, prefix=NAME, no-create, password-file=FILE",
+            Target::Postgres(..) => {
+                ", schema=NAME, prefix=NAME, no-create, password-file=FILE, ca=FILE"
+            }
             Target::Kafka(..) => ", X.NAME=VALUE, properties=FILE",
             Target::Http(..) => ", headers=FILE, secret-file=FILE, ca=FILE",
         }

@@ -28,7 +28,7 @@ mod script;
 mod socket;
 mod start;
 #[cfg(feature = "tls")]
-mod tls;
+pub(crate) mod tls;
 mod watch;
 
 pub use any_read::AnyRead;

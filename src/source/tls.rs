@@ -66,10 +66,7 @@ impl TlsClient {
     /// # Errors
     /// If a file cannot be used.
     pub fn new(files: &TlsFiles) -> Result<TlsClient, Error> {
-        let roots = match &files.ca {
-            Some(path) => authority("--tls-ca", path)?,
-            None => system_authorities(),
-        };
+        let roots = authorities("--tls-ca", files.ca.as_deref())?;
         let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
@@ -238,7 +235,7 @@ impl TlsStream {
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
@@ -264,6 +261,17 @@ fn identity(files: &TlsFiles, flags: &str) -> Result<Option<Identity>, Error> {
     let key = PrivateKeyDer::from_pem_file(key)
         .map_err(|error| unreadable(key_flag, key, "private key", &error))?;
     Ok(Some((certificates, key)))
+}
+
+/// The authority of a file, which `flag` names, or those whom the system trusts.
+///
+/// # Errors
+/// If the file cannot be used.
+pub(crate) fn authorities(flag: &str, ca: Option<&Path>) -> Result<RootCertStore, Error> {
+    match ca {
+        Some(path) => authority(flag, path),
+        None => Ok(system_authorities()),
+    }
 }
 
 fn authority(flag: &str, path: &Path) -> Result<RootCertStore, Error> {

@@ -171,3 +171,25 @@ fn a_connection_that_is_cut_is_made_anew() {
     assert!(told.contains("takes results again"), "{told}");
     assert_eq!(place.figure("SELECT count(*) FROM tallyline_counts"), 2);
 }
+
+#[test]
+fn a_table_that_somebody_holds_is_told_when_time_is_up() {
+    let Some(mut place) = Place::new() else {
+        return;
+    };
+    place.write("in.jsonl", &lines(&["A"]));
+    assert!(place.count(&[&place.sink("")]).status.success());
+    let lock = "BEGIN; LOCK TABLE tallyline_counts IN ACCESS EXCLUSIVE MODE";
+    place.client.batch_execute(lock).unwrap();
+    let output = place.count(&[&place.sink("timeout=300ms no-create")]);
+    place.client.batch_execute("ROLLBACK").unwrap();
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains(
+            "canceling statement due to statement timeout; tried again, counting goes on"
+        ),
+        "{told}"
+    );
+    assert_eq!(place.figure("SELECT count(*) FROM tallyline_counts"), 1);
+}

@@ -20,3 +20,4 @@ mod server;
 
 mod faults;
 mod rows;
+mod tls;

@@ -50,6 +50,11 @@ impl Place {
         Some(place)
     }
 
+    /// Of everybody there.
+    pub(crate) fn password(&self) -> &str {
+        &self.password
+    }
+
     pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
