@@ -63,6 +63,8 @@ pub fn settings(args: &CountArgs) -> Result<Settings, Error> {
     settings.delivery = DeliverySettings {
         sinks: args.deliver.to.len(),
         bytes_max: args.deliver.to_spool as u64,
+        // Not known before they are open.
+        own_bytes_max: 0,
         drain: args.deliver.to_drain,
     };
     if let Some(path) = &args.event.event_time {

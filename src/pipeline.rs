@@ -201,7 +201,8 @@ impl Settings {
             (1.., 0) => self.delivery.bytes_max,
             _ => 0,
         };
-        let fixed = fixed as u64 + windows + state + live + waiting;
+        let sinks = waiting.saturating_add(self.delivery.own_bytes_max);
+        let fixed = (fixed as u64 + windows + state + live).saturating_add(sinks);
         let keys = key_bytes * (1 + 2 * self.parcels()) + self.key_bytes();
         fixed + self.keys_max * keys
     }
@@ -351,6 +352,7 @@ impl Pipeline {
 
     /// Sends the results to these sinks as well.
     pub fn with_deliveries(mut self, deliveries: Deliveries) -> Pipeline {
+        self.board.show_sinks(deliveries.figures());
         self.deliveries = deliveries;
         self
     }

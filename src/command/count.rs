@@ -45,6 +45,7 @@ pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
         rows: options.clone(),
     };
     let deliveries = open_all(&args.deliver.to, &context, state.as_ref())?;
+    settings.delivery.own_bytes_max = deliveries.own_bytes_max();
     let sink = args.output.output.sink(io::stdout(), options);
     count(settings, sources, sink, deliveries, state, voice, shown)
 }

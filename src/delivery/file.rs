@@ -201,6 +201,11 @@ impl FileOutlet {
 
 impl Outlet for FileOutlet {
     fn check(&mut self) -> Result<String, Refusal> {
+        if let Some(suffix) = strange_suffix(&self.pattern) {
+            return Err(Refusal::Wrong(format!(
+                "{suffix} is no suffix that is known here; let its name end in .jsonl, .ndjson, .json or .csv, and .gz or .zst behind it to compress"
+            )));
+        }
         let name = self.name_at(Timestamp::default())?;
         let path = self.working(&name);
         let folder = match path.parent() {
@@ -352,6 +357,24 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// A suffix that says something else than what is known here, as `.txt` or `.parquet` do. A name without any is
+/// one for JSON lines, as are those of devices and pipes.
+fn strange_suffix(name: &str) -> Option<&str> {
+    let (end, _, _) = suffixes(name);
+    let packed = [".gz", ".zst"]
+        .iter()
+        .find_map(|packing| name.strip_suffix(packing));
+    let stem = packed.unwrap_or(name);
+    if end < stem.len() {
+        return None;
+    }
+    let file = &stem[stem.rfind('/').map_or(0, |slash| slash + 1)..];
+    let dot = file.rfind('.').filter(|&dot| dot > 0)?;
+    let suffix = &file[dot..];
+    let is_word = suffix[1..].starts_with(|c: char| c.is_ascii_alphabetic());
+    is_word.then_some(suffix)
+}
+
 /// Where a name's suffixes begin, and what they say.
 fn suffixes(name: &str) -> (usize, Format, Packing) {
     let packings = [(".gz", Packing::Gzip), (".zst", Packing::Zstd)];
@@ -371,5 +394,37 @@ fn suffixes(name: &str) -> (usize, Format, Packing) {
     match format {
         Some((suffix, format)) => (end - suffix.len(), *format, packing),
         None => (end, Format::Json, packing),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suffix_that_says_something_else_is_found() {
+        for name in [
+            "a.jsonl",
+            "a.b.csv.gz",
+            "a.txt/b.json.zst",
+            "a",
+            "/dev/stdout",
+            "a.txt/b",
+            ".hidden",
+            "counts-2026.11",
+            "counts-%Y.%m.ndjson",
+            "a.gz",
+        ] {
+            assert_eq!(strange_suffix(name), None, "{name}");
+        }
+        for (name, suffix) in [
+            ("a.txt", ".txt"),
+            ("a.parquet", ".parquet"),
+            ("a.txt.gz", ".txt"),
+            ("a/b.jsonl.bak", ".bak"),
+            ("a.csv.bz2", ".bz2"),
+        ] {
+            assert_eq!(strange_suffix(name), Some(suffix), "{name}");
+        }
     }
 }

@@ -58,6 +58,8 @@ pub struct DeliverySettings {
     pub sinks: usize,
     /// How much may wait for one of them, in bytes.
     pub bytes_max: u64,
+    /// What they keep themselves at the most, in bytes, all together.
+    pub own_bytes_max: u64,
     /// How long a run that ends goes on trying one that takes nothing.
     pub drain: Duration,
 }
@@ -80,6 +82,14 @@ impl Deliveries {
     pub fn rows_max(&self) -> Option<usize> {
         let tops = self.sinks.iter().map(|sink| sink.top);
         tops.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    /// What sinks keep themselves at the most, in bytes.
+    pub fn own_bytes_max(&self) -> u64 {
+        self.sinks
+            .iter()
+            .map(|sink| sink.outlet.own_bytes_max())
+            .sum()
     }
 
     /// What is known of each.

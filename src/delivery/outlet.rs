@@ -29,6 +29,11 @@ pub trait Outlet: Send {
     /// Why it does not.
     fn deliver(&mut self, parcel: &Parcel) -> Result<Receipt, Refusal>;
 
+    /// What it keeps at the most beside the parcel at hand, in bytes, if that is worth counting.
+    fn own_bytes_max(&self) -> u64 {
+        0
+    }
+
     /// Nothing follows.
     ///
     /// # Errors

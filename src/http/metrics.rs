@@ -23,6 +23,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::Site;
 use super::api::{answer, refusal};
 use crate::counts::OTHER;
+use crate::delivery::Delivered;
 use crate::key::Key;
 use crate::ledger::Reason;
 use crate::live::{KeyCounts, Link, Live, Snapshot};
@@ -151,6 +152,7 @@ impl Collector for Run {
         self.batches(&now, &mut out)?;
         self.sources(&now, &mut out)?;
         self.state(&now, &mut out)?;
+        self.sinks(&mut out)?;
         out.family(
             "build",
             "The program",
@@ -375,7 +377,53 @@ impl Run {
             seconds(saving.waited_nanos),
         )
     }
+
+    fn sinks(&self, out: &mut Writer<'_>) -> fmt::Result {
+        let sinks = self.live.sinks();
+        if sinks.is_empty() {
+            return Ok(());
+        }
+        let of = |figure: Figure| {
+            let figures = sinks.iter();
+            figures.map(move |sink| ([("sink", sink.name.clone())], figure(sink)))
+        };
+        let counters: [(&str, &str, Figure); 5] = [
+            (
+                "sink_delivered_batches",
+                "Batches that a sink has taken",
+                |sink| sink.delivered,
+            ),
+            ("sink_delivered_rows", "Their rows", |sink| sink.rows),
+            (
+                "sink_failed_attempts",
+                "Attempts to deliver that failed",
+                |sink| sink.retries,
+            ),
+            (
+                "sink_refused_batches",
+                "Batches that a sink will never take, passed over",
+                |sink| sink.refused,
+            ),
+            (
+                "sink_lost_batches",
+                "Batches that were let go, for want of room or of a state",
+                |sink| sink.lost,
+            ),
+        ];
+        for (name, help, figure) in counters {
+            out.counters(name, help, None, of(figure))?;
+        }
+        out.gauges(
+            "sink_waiting_batches",
+            "Batches that wait for a sink",
+            None,
+            of(|sink| sink.waiting),
+        )
+    }
 }
+
+/// One figure of a sink.
+type Figure = fn(&Delivered) -> u64;
 
 /// Writes families of one kind.
 struct Writer<'a> {

@@ -5,11 +5,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
+use crate::delivery::Figures;
 use crate::key::{Key, KeyRef};
 use crate::lane::Mark;
 use crate::ledger::Ledger;
@@ -65,6 +66,7 @@ impl Board {
                 about,
                 now: ArcSwap::from_pointee(empty),
                 gauges,
+                sinks: OnceLock::new(),
             }),
             clock,
             bells: Vec::new(),
@@ -72,6 +74,12 @@ impl Board {
             known: Known::default(),
             paused_nanos: 0,
         }
+    }
+
+    /// Shows these figures of sinks, too; once.
+    pub(crate) fn show_sinks(&self, figures: Vec<Arc<Figures>>) {
+        // They are the pipeline's, which has them once.
+        drop(self.shared.sinks.set(figures));
     }
 
     /// A viewer's end.

@@ -23,11 +23,12 @@ pub use gauges::{Gauges, Link, Reading, SourceNow};
 pub use snapshot::{Batch, KeyCount, KeyCounts, Pace, Saving, Snapshot, Window};
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 
 use crate::clock::{Clock, Timestamp};
+use crate::delivery::{Delivered, Figures};
 use crate::key::Key;
 use crate::window::{Trend, WindowSpec};
 
@@ -112,6 +113,8 @@ struct Shared {
     about: About,
     now: ArcSwap<Snapshot>,
     gauges: Arc<Gauges>,
+    /// Of the sinks elsewhere, if there are any.
+    sinks: OnceLock<Vec<Arc<Figures>>>,
 }
 
 impl Live {
@@ -128,6 +131,12 @@ impl Live {
     /// The sources, in the order in which they were named.
     pub fn sources(&self) -> Vec<SourceNow> {
         self.shared.gauges.sources()
+    }
+
+    /// What has become of batches on their way to sinks (`--to`), in the order in which those were named.
+    pub fn sinks(&self) -> Vec<Delivered> {
+        let sinks = self.shared.sinks.get().into_iter().flatten();
+        sinks.map(|figures| figures.outcome()).collect()
     }
 
     /// What the reader is doing.

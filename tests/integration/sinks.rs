@@ -425,6 +425,10 @@ fn a_sink_that_cannot_be_is_refused_in_one_line() {
         ),
         ("file:@", "'file:@': that is a folder; name a file"),
         (
+            "file:@/a.txt",
+            "'file:@/a.txt': .txt is no suffix that is known here; let its name end in .jsonl, .ndjson, .json or .csv",
+        ),
+        (
             "file:@/%!.jsonl",
             "'file:@/%!.jsonl': its name makes no time",
         ),

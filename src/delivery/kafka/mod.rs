@@ -41,11 +41,21 @@ use crate::sink::text::grouped;
 
 /// Our own defaults; what is set in front of the sink outdoes them. What waits to be sent is bounded, as a batch
 /// may have a million rows.
-const DEFAULTS: [(&str, &str); 3] = [
+const DEFAULTS: [(&str, &str); 4] = [
     CLIENT_ID,
     ("compression.type", "lz4"),
-    ("queue.buffering.max.kbytes", "16384"),
+    (WAITING_KBYTES, "16384"),
+    (WAITING_MESSAGES, "50000"),
 ];
+
+/// So many KiB of messages wait to be sent.
+const WAITING_KBYTES: &str = "queue.buffering.max.kbytes";
+
+/// Or so many messages.
+const WAITING_MESSAGES: &str = "queue.buffering.max.messages";
+
+/// What librdkafka keeps for a message beside its key and value.
+const MESSAGE_BYTES: u64 = 300;
 
 /// Properties that are not the user's to set, and what to do instead.
 const TAKEN: Taken = &[
@@ -251,6 +261,18 @@ impl Outlet for KafkaOutlet {
             count => format!("{count} partitions"),
         };
         Ok(format!("the topic is there, with {partitions}"))
+    }
+
+    fn own_bytes_max(&self) -> u64 {
+        let number = |name: &str| {
+            let default = DEFAULTS.iter().find(|(property, _)| *property == name);
+            let default = default.and_then(|(_, value)| value.parse().ok());
+            self.properties.number(name).or(default).unwrap_or(0) as u64
+        };
+        let messages = number(WAITING_MESSAGES).saturating_mul(MESSAGE_BYTES);
+        number(WAITING_KBYTES)
+            .saturating_mul(1024)
+            .saturating_add(messages)
     }
 
     fn deliver(&mut self, parcel: &Parcel) -> Result<Receipt, Refusal> {

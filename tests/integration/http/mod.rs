@@ -8,6 +8,7 @@ mod events;
 mod floods;
 mod history;
 mod rules;
+mod sinks;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
