@@ -81,13 +81,16 @@ pub fn served(options: &Options, place: &dyn Place) -> Outcome {
     let mut rng = fastrand::Rng::with_seed(options.seed);
     let mut oracle = oracle();
     let mut number = 0;
-    while kills.done.kills < options.kills {
+    let mut appear = |oracle: &mut Oracle| {
         let bytes = orders(options.seed.wrapping_add(number), RECORDS);
         oracle.count(&bytes);
         let name = format!("{number}.jsonl");
-        fs::write(here.path().join(&name), bytes).map_err(io)?;
-        fs::rename(here.path().join(&name), incoming.join(&name)).map_err(io)?;
         number += 1;
+        fs::write(here.path().join(&name), bytes)?;
+        fs::rename(here.path().join(&name), incoming.join(&name))
+    };
+    while kills.done.kills < options.kills {
+        appear(&mut oracle).map_err(io)?;
         let server = place.server();
         let server = server.filter(|_| rng.u8(..100) < place.server_kills_percent());
         let ended = match server {
@@ -98,6 +101,8 @@ pub fn served(options: &Options, place: &dyn Place) -> Outcome {
             return Err(told(options, &format!("it ended with {status}")));
         }
     }
+    // Something to count for the last run too: one that had nothing to do would be told to end before it listens.
+    appear(&mut oracle).map_err(io)?;
     let wanted = oracle.ledger.lines;
     let status = kills.finish(|| lines(&state) >= wanted);
     if !status.success() {
