@@ -2,7 +2,7 @@
 //! something is wrong.
 //!
 //! librdkafka tells of trouble twice: in what a call answers, which is often no more than that time is up, and on the
-//! side, in events, which say why. [`Troubles`] keeps the last of those until somebody asks.
+//! side, in events, which say why. `Troubles` keeps the last of those until somebody asks.
 
 mod address;
 mod properties;

@@ -9,9 +9,20 @@ use tallyline::oracle::Oracle;
 
 use crate::input::orders;
 use crate::kills::Kills;
-use crate::rounds::{FLAGS, Options, Outcome, folder, told};
+use crate::rounds::{Options, Outcome, folder, told};
 use crate::server::Server;
 use crate::verdict::{check, lines, oracle};
+
+/// The flags of every run: batches that are short, but not shorter than a transaction takes, or the last run would have
+/// all the others' to deliver.
+const FLAGS: [&str; 6] = [
+    "--by=status",
+    "--every=50ms",
+    "--output=none",
+    "--quiet",
+    "--no-pin",
+    "--parsers=2",
+];
 
 /// How long a run may live: to connect takes a moment.
 const LIFE_MAX: Duration = Duration::from_millis(900);
