@@ -1,5 +1,6 @@
 //! What must hold of every life, and in the end: the slow and simple model.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use tallyline::clock::Timestamp;
@@ -10,7 +11,8 @@ use tallyline::pipeline::Settings;
 use tallyline::window::WindowSpec;
 
 use crate::layout::LaidLine;
-use crate::seen::{Figures, Seen, SeenBatch, SeenWindow};
+use crate::seen::{Figures, Place, Seen, SeenBatch, SeenWindow};
+use crate::timed::Timed;
 
 /// Where counting stands: what a state holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub(crate) struct Checker {
     /// Whether a life goes on with the windows that the one before left open.
     goes_on: bool,
     keys_max: u64,
+    /// Windows are by the records' own time.
+    pub(crate) timed: Option<Timed>,
     /// What everything must come to in the end.
     expected: (Ledger, Figures),
 }
@@ -54,7 +58,7 @@ fn other() -> Key {
     KeyRef::string("_other").to_key()
 }
 
-fn add(figures: &mut Figures, more: &Figures) {
+pub(crate) fn add(figures: &mut Figures, more: &Figures) {
     for (key, count) in more {
         *figures.entry(key.clone()).or_default() += count;
     }
@@ -79,6 +83,7 @@ impl Checker {
             windows: settings.windows.specs.clone(),
             goes_on: settings.state_lag > 0,
             keys_max: settings.keys_max,
+            timed: Timed::new(settings),
             expected: Default::default(),
         }
     }
@@ -92,10 +97,10 @@ impl Checker {
 
     /// Takes note of a line that must be counted in the end.
     pub(crate) fn expect(&mut self, line: &[u8]) {
-        let Checker {
-            oracle, expected, ..
-        } = self;
-        judge(oracle, line, expected);
+        judge(&self.oracle, line, &mut self.expected);
+        if let Some(timed) = &mut self.timed {
+            timed.expect(&self.oracle, line);
+        }
     }
 
     /// Batches come one after another without a gap, each balanced, and add up to the totals.
@@ -131,6 +136,9 @@ impl Checker {
 
     /// A window is the sum of its batches, those of lives before included, and every one is reported, once.
     pub(crate) fn windows(&self, past: &[SeenBatch], seen: &Seen) -> Result<(), String> {
+        if let Some(timed) = &self.timed {
+            return timed.reports(&seen.windows);
+        }
         for window in &seen.windows {
             self.window(window, past, &seen.batches[..window.batches])
                 .map_err(|why| format!("window {} to {}: {why}", window.spec, window.end))?;
@@ -200,28 +208,49 @@ impl Checker {
         };
         for (batch, (ledger, counts)) in batches[..whole].iter().zip(expected) {
             let told = |why| format!("batch {}: {why}", batch.number);
-            same("ledger", &batch.ledger, &ledger).map_err(told)?;
-            self.figures(&batch.counts, &counts).map_err(told)?;
+            self.ledger(&batch.ledger, &ledger).map_err(told)?;
+            self.figures(&batch.counts, &counts, batch.ledger.late)
+                .map_err(told)?;
         }
         Ok(())
     }
 
-    /// Everything is counted, once.
-    pub(crate) fn end(&self, standing: &Standing) -> Result<(), String> {
+    /// Everything is counted, once; and so are the windows made that were reported as final, or as open in the end.
+    pub(crate) fn end(
+        &self,
+        standing: &Standing,
+        windows: &BTreeMap<Place, Figures>,
+    ) -> Result<(), String> {
         let (ledger, totals) = &self.expected;
-        same("the ledger in the end", &standing.ledger, ledger)?;
-        self.figures(&standing.totals, totals)
-            .map_err(|why| format!("in the end: {why}"))
+        let told = |why| format!("in the end: {why}");
+        self.ledger(&standing.ledger, ledger).map_err(told)?;
+        self.figures(&standing.totals, totals, standing.ledger.late)
+            .map_err(told)?;
+        match &self.timed {
+            Some(timed) => timed.end(windows, &standing.totals, |seen, expected| {
+                self.figures(seen, expected, 0)
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// By the records' own time a record may be late instead of counted, unless none can be.
+    fn ledger(&self, seen: &Ledger, expected: &Ledger) -> Result<(), String> {
+        let mut seen = *seen;
+        if self.timed.as_ref().is_some_and(|timed| !timed.covers) {
+            seen.counted += std::mem::take(&mut seen.late);
+        }
+        same("ledger", &seen, expected)
     }
 
     /// With a limit it depends on the threads which keys come to be counted; but none is counted too often,
-    /// and none is lost.
-    fn figures(&self, seen: &Figures, expected: &Figures) -> Result<(), String> {
-        if self.keys_max == KEYS_ENOUGH {
+    /// and none is lost; nor is one of those that are not `late`.
+    fn figures(&self, seen: &Figures, expected: &Figures, late: u64) -> Result<(), String> {
+        if self.keys_max == KEYS_ENOUGH && late == 0 {
             return same("counts", seen, expected);
         }
         let sum = |figures: &Figures| figures.values().sum::<u64>();
-        same("the sum of all counts", &sum(seen), &sum(expected))?;
+        same("the sum of all counts", &(sum(seen) + late), &sum(expected))?;
         let keys = seen.iter().filter(|(key, _)| **key != other());
         let beyond = keys
             .clone()

@@ -14,7 +14,7 @@
 //!   runs on whenever anybody looks at it, so that boundaries fall anywhere.
 //!
 //! What the sink saw, what the state holds and what the model (`check`) says must be the same. The model is
-//! slow and simple: the oracle's verdict on each line, in a map.
+//! slow and simple: the oracle's verdict on each line, in a map. Of windows by the records' own time it is `timed`.
 //!
 //! A seed repeats the input and what is done to the threads and the disk. When the system lets which thread run
 //! is not of our making, so a failure may need a few runs of its seed to come again.
@@ -29,6 +29,8 @@ mod life;
 mod scenario;
 #[cfg(feature = "simulation")]
 mod seen;
+#[cfg(feature = "simulation")]
+mod timed;
 #[cfg(feature = "simulation")]
 mod topic;
 

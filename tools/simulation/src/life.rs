@@ -1,7 +1,9 @@
 //! A seed's lives, one after the other.
 
+mod by_event;
+
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -19,7 +21,7 @@ use tallyline::state::{Look, Meaning, Saved, State};
 use crate::check::{Checker, Standing, same};
 use crate::layout::{Laid, LaidLine, Sender, lay_out};
 use crate::scenario::{Input, LifePlan, Scenario};
-use crate::seen::{Figures, Keep, Seen, SeenBatch, by_key};
+use crate::seen::{Figures, Keep, Place, Seen, SeenBatch, SeenWindow, by_key};
 use crate::topic::{Committed, RecordEnd, Topic};
 
 /// 2026-11-22 15:47:37.123 UTC: no multiple of any interval here.
@@ -78,7 +80,9 @@ struct World<'a> {
     /// The batches that are saved.
     batches: Vec<SeenBatch>,
     /// The windows that closed with them.
-    windows: BTreeMap<(u64, u64, Timestamp), Figures>,
+    windows: BTreeMap<Place, Figures>,
+    /// Those that the last life left open.
+    open: BTreeMap<Place, Figures>,
 }
 
 /// What a life was run with, and what came of it.
@@ -109,6 +113,7 @@ impl<'a> World<'a> {
             before: Standing::default(),
             batches: Vec::new(),
             windows: BTreeMap::new(),
+            open: BTreeMap::new(),
             scenario,
         };
         world.write_files();
@@ -158,7 +163,7 @@ impl<'a> World<'a> {
             true => Some(State::open(&self.state_path(), &Meaning::default())),
             false => None,
         };
-        let state = state.transpose().map_err(|error| error.to_string())?;
+        let state = state.transpose().map_err(told)?;
         let saved = state.as_ref().map(|state| state.saved().clone());
         let saved = saved.unwrap_or_default();
         let opened = (0..self.scenario.sources.len())
@@ -181,7 +186,7 @@ impl<'a> World<'a> {
             seen,
             result,
         };
-        self.now = life.seen.batches.last().map_or(start, |batch| batch.end);
+        self.now = life.seen.end().unwrap_or(start);
         self.check(&life)
     }
 
@@ -271,6 +276,9 @@ impl<'a> World<'a> {
 
     /// Checks a life, and takes note of where it leaves the next one.
     fn check(&mut self, life: &Life<'_>) -> Result<Lived, String> {
+        if self.checker.timed.is_some() {
+            return self.check_by_event(life);
+        }
         let Some((result, torn_lines)) = &life.result else {
             return self.check_state(life, 0).map(|()| Lived::default());
         };
@@ -286,26 +294,20 @@ impl<'a> World<'a> {
             let span = (life.start, end);
             self.checker.contents(batches, &lines, span, is_whole)?;
         }
-        let is_file = |input: &Input| matches!(input, Input::Files { .. });
-        if is_whole && !self.scenario.sources.iter().any(is_file) {
-            let expected: u64 = life.laid.iter().map(|laid| laid.torn_lines).sum();
-            same("torn lines", torn_lines, &expected)?;
-        }
+        self.check_torn(life, *torn_lines)?;
         let saved = match self.scenario.has_state {
             true => {
-                let look = Look::open(&self.state_path()).map_err(|error| error.to_string())?;
+                let look = Look::open(&self.state_path()).map_err(told)?;
                 (look.saved().batch - self.before.batch) as usize
             }
             false => batches.len(),
         };
-        match result {
-            Ok(()) => same(
+        if ended_well(life, result)? {
+            same(
                 "batches saved of a run that ended well",
                 &saved,
                 &batches.len(),
-            )?,
-            Err(Error::State(_)) if !life.plan.disk.is_empty() => {}
-            Err(error) => return Err(format!("it ended with: {error}")),
+            )?;
         }
         if saved > batches.len() {
             return Err(format!("{saved} of {} batches are saved", batches.len()));
@@ -320,6 +322,16 @@ impl<'a> World<'a> {
         })
     }
 
+    /// Checks how many lines broke off, where that is known.
+    fn check_torn(&self, life: &Life<'_>, torn_lines: u64) -> Result<(), String> {
+        let is_file = |input: &Input| matches!(input, Input::Files { .. });
+        if life.plan.stop_after.is_some() || self.scenario.sources.iter().any(is_file) {
+            return Ok(());
+        }
+        let expected: u64 = life.laid.iter().map(|laid| laid.torn_lines).sum();
+        same("torn lines", &torn_lines, &expected)
+    }
+
     /// Takes note of what sockets sent that will count in the end.
     fn take_sockets(&mut self, life: &Life<'_>, saved: usize) {
         let sources = self.scenario.sources.iter().zip(&life.laid);
@@ -331,35 +343,48 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Takes note of a life's windows that are saved, and of those that it left open.
+    fn take_windows<'w>(
+        &mut self,
+        windows: impl Iterator<Item = &'w SeenWindow>,
+    ) -> Result<(), String> {
+        self.open.clear();
+        for window in windows {
+            let place = Place::new(window.spec, window.end);
+            if !window.is_final {
+                self.open.insert(place, window.counts.clone());
+                continue;
+            }
+            self.open.remove(&place);
+            if self.windows.insert(place, window.counts.clone()).is_some() {
+                return Err(format!("window {} to {} twice", window.spec, window.end));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks what is saved after a life of which the first `saved` batches should be.
     fn check_state(&mut self, life: &Life<'_>, saved: usize) -> Result<(), String> {
         self.before = self.before.after(&life.seen.batches[..saved]);
         self.batches.extend_from_slice(&life.seen.batches[..saved]);
         let windows = life.seen.windows.iter();
-        for window in windows.filter(|window| window.is_final && window.batches <= saved) {
-            let spec = (window.spec.length_nanos, window.spec.slide_nanos);
-            let place = (spec.0, spec.1, window.end);
-            self.windows.insert(place, window.counts.clone());
-        }
+        self.take_windows(windows.filter(|window| window.batches <= saved))?;
         if !self.scenario.has_state {
             return Ok(());
         }
-        let told = |error: Error| error.to_string();
         let look = Look::open(&self.state_path()).map_err(told)?;
+        self.check_held(&look)?;
+        self.check_history(&look)
+    }
+
+    /// Checks that the state is sound, and stands where it should.
+    fn check_held(&self, look: &Look) -> Result<(), String> {
         same(
             "what is wrong with the state",
             &look.faults().map_err(told)?,
             &Vec::new(),
         )?;
-        let totals = look.totals().map_err(told)?;
-        let (rows, _) = totals.total_rows(None);
-        let held = Standing {
-            batch: look.saved().batch,
-            ledger: look.saved().ledger,
-            totals: by_key(&rows, |row| row.total),
-        };
-        same("what the state holds", &held, &self.before)?;
-        self.check_history(&look)?;
+        same("what the state holds", &held(look)?, &self.before)?;
         for (source, committed) in self.committed.iter().enumerate() {
             let committed = committed.lock().expect("no holder panics");
             let name = format!("topic-{source}");
@@ -375,7 +400,6 @@ impl<'a> World<'a> {
 
     /// Checks what the state tells of the batches and windows of all lives.
     fn check_history(&self, look: &Look) -> Result<(), String> {
-        let told = |error: Error| error.to_string();
         let mut batches = look.batches(None, usize::MAX >> 1).map_err(told)?;
         batches.reverse();
         let seen = self.batches.iter();
@@ -391,6 +415,11 @@ impl<'a> World<'a> {
             let counts = batch.report(|report| by_key(report.counts.shown, |row| row.count));
             check_leaders(&counts, batch.keys.hidden, &seen.counts)?;
         }
+        self.check_past_windows(look)
+    }
+
+    /// Checks what the state tells of the windows of all lives.
+    fn check_past_windows(&self, look: &Look) -> Result<(), String> {
         let windows = look.windows(None, usize::MAX >> 1).map_err(told)?;
         same(
             "windows of the history",
@@ -398,12 +427,7 @@ impl<'a> World<'a> {
             &self.windows.len(),
         )?;
         for window in &windows {
-            let place = (
-                window.spec.length_nanos,
-                window.spec.slide_nanos,
-                window.end,
-            );
-            let seen = self.windows.get(&place);
+            let seen = self.windows.get(&Place::new(window.spec, window.end));
             let seen =
                 seen.ok_or_else(|| format!("no window {} to {}", window.spec, window.end))?;
             let counts = window.report(|report| by_key(report.counts.shown, |row| row.count));
@@ -436,8 +460,34 @@ impl<'a> World<'a> {
                 }
             }
         }
-        self.checker.end(&self.before)
+        let mut windows = self.windows.clone();
+        windows.append(&mut self.open);
+        self.checker.end(&self.before, &windows)
     }
+}
+
+fn told(error: Error) -> String {
+    error.to_string()
+}
+
+/// Whether a life came to its end with everything saved.
+fn ended_well(life: &Life<'_>, result: &Result<(), Error>) -> Result<bool, String> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(Error::State(_)) if !life.plan.disk.is_empty() => Ok(false),
+        Err(error) => Err(format!("it ended with: {error}")),
+    }
+}
+
+/// Where the state says that counting stands.
+fn held(look: &Look) -> Result<Standing, String> {
+    let totals = look.totals().map_err(told)?;
+    let (rows, _) = totals.total_rows(None);
+    Ok(Standing {
+        batch: look.saved().batch,
+        ledger: look.saved().ledger,
+        totals: by_key(&rows, |row| row.total),
+    })
 }
 
 /// Checks the keys that a history tells of, and what it hides, against all there were.

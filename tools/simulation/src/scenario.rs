@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use fastrand::Rng;
+use tallyline::event::EventSettings;
 use tallyline::faults::DiskError;
 use tallyline::pipeline::Settings;
+use tallyline::record::time::TimeFormat;
 use tallyline::record::{KeyPath, Query, samples};
 use tallyline::source::Streams;
 use tallyline::window::{WindowSettings, WindowSpec};
@@ -19,6 +21,9 @@ const MILLI: u64 = 1_000_000;
 
 /// Longer than all lives together: a day.
 const KEEP_NANOS: u64 = 24 * 3600 * 1_000 * MILLI;
+
+/// The time of the earliest records, in milliseconds, and how much later the latest are.
+pub(crate) const TIMES_MS: Range<u64> = 1_795_362_000_000..1_795_362_020_000;
 
 /// A whole simulation.
 #[derive(Clone, Debug)]
@@ -112,12 +117,29 @@ fn settings(rng: &mut Rng, has_state: bool) -> Settings {
     let mut queries = samples::queries();
     // A state keeps no sums.
     queries.retain(|query| query.time().is_none() && (query.sum().is_none() || !has_state));
-    let status = KeyPath::parse("status").expect("it is a path");
+    let path = |text| KeyPath::parse(text).expect("it is a path");
+    let is_timed = !windows.is_empty() && rng.u32(..3) == 0;
     let query = match rng.bool() {
-        true => Query::from(status),
+        _ if is_timed => {
+            let timed = Query::from(path("status")).with_time(path("happened"), TimeFormat::Auto);
+            timed.expect("two fields are not too many")
+        }
+        true => Query::from(path("status")),
         false => queries.swap_remove(rng.usize(..queries.len())),
     };
     let defaults = Settings::new(query);
+    let covers = rng.bool();
+    let event = EventSettings {
+        lateness_nanos: match covers {
+            true => (TIMES_MS.end - TIMES_MS.start) * MILLI,
+            false => rng.u64(..5_000) * MILLI,
+        },
+        idle_nanos: match covers {
+            true => KEEP_NANOS,
+            false => rng.u64(100..5_000) * MILLI,
+        },
+        partial: rng.bool(),
+    };
     Settings {
         every_nanos,
         parsers: rng.usize(1..=3),
@@ -133,6 +155,7 @@ fn settings(rng: &mut Rng, has_state: bool) -> Settings {
             specs: windows,
             ..defaults.windows.clone()
         },
+        event,
         state_lag: if has_state { rng.usize(1..=3) } else { 0 },
         keep_nanos: KEEP_NANOS,
         ..defaults
@@ -207,7 +230,8 @@ fn line(rng: &mut Rng, corners: &[Vec<u8>]) -> Vec<u8> {
                 .choice(&["1", "\"x\"", "null", "{\"b\":2}", "[0,{\"b\":1}]"])
                 .expect("one of them");
             format!(
-                r#"{{"id":{number},"status":"s{}","a":{a}}}"#,
+                r#"{{"id":{number},"happened":{},"status":"s{}","a":{a}}}"#,
+                rng.u64(TIMES_MS),
                 number * number / 40
             )
             .into_bytes()
@@ -221,7 +245,7 @@ fn line(rng: &mut Rng, corners: &[Vec<u8>]) -> Vec<u8> {
         16 => corners[rng.usize(..corners.len())].clone(),
         17 => b" \t".repeat(rng.usize(..3)),
         18 => format!(r#"{{"status":"long"{}}}"#, " ".repeat(rng.usize(..500))).into_bytes(),
-        _ => br#"{"status":"_other"}"#.to_vec(),
+        _ => format!(r#"{{"status":"_other","happened":{}}}"#, rng.u64(TIMES_MS)).into_bytes(),
     };
     line.truncate(600);
     // A byte order mark is skipped where a stream begins, and nowhere else: a line is to mean one thing.

@@ -29,6 +29,28 @@ pub(crate) struct SeenBatch {
     pub(crate) rows: usize,
 }
 
+/// Which window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    length_nanos: u64,
+    slide_nanos: u64,
+    end: Timestamp,
+}
+
+impl Place {
+    pub(crate) fn new(spec: WindowSpec, end: Timestamp) -> Place {
+        Place {
+            length_nanos: spec.length_nanos,
+            slide_nanos: spec.slide_nanos,
+            end,
+        }
+    }
+
+    pub(crate) fn is_of(&self, spec: WindowSpec) -> bool {
+        *self == Place::new(spec, self.end)
+    }
+}
+
 /// A window's report.
 #[derive(Clone, Debug)]
 pub(crate) struct SeenWindow {
@@ -46,13 +68,34 @@ pub(crate) struct Seen {
     pub(crate) batches: Vec<SeenBatch>,
     pub(crate) windows: Vec<SeenWindow>,
     pub(crate) totals: Vec<(Ledger, Figures)>,
+    /// When the run ended, if it came to its totals.
+    ended: Option<Timestamp>,
+}
+
+impl Seen {
+    /// When the last batch ended that was told of.
+    pub(crate) fn end(&self) -> Option<Timestamp> {
+        let last = self.batches.last().map(|batch| batch.end);
+        last.or(self.ended)
+    }
 }
 
 /// The sink.
 pub(crate) struct Keep {
     pub(crate) seen: Rc<RefCell<Seen>>,
-    /// Stops the life after so many batches.
+    /// Stops the life after so many batches, or windows where no batches are told of.
     pub(crate) stop: Option<(usize, Rc<RefCell<Option<Stop>>>)>,
+}
+
+impl Keep {
+    fn stop_after(&self, reports: usize) {
+        if let Some((after, stop)) = &self.stop
+            && *after == reports
+            && let Some(stop) = &*stop.borrow()
+        {
+            stop.stop();
+        }
+    }
 }
 
 impl Sink for Keep {
@@ -68,12 +111,8 @@ impl Sink for Keep {
             totals: by_key(rows, |row| row.total),
             rows: rows.len(),
         });
-        if let Some((batches, stop)) = &self.stop
-            && seen.batches.len() == *batches
-            && let Some(stop) = &*stop.borrow()
-        {
-            stop.stop();
-        }
+        let reports = seen.batches.len();
+        self.stop_after(reports);
         Ok(())
     }
 
@@ -87,12 +126,19 @@ impl Sink for Keep {
             counts: by_key(report.counts.shown, |row| row.count),
         };
         seen.windows.push(window);
+        // By event time no batches are told of.
+        if seen.batches.is_empty() {
+            let reports = seen.windows.len();
+            self.stop_after(reports);
+        }
         Ok(())
     }
 
     fn totals(&mut self, report: &TotalsReport<'_>) -> io::Result<()> {
         let rows = by_key(report.totals.shown, |row| row.total);
-        self.seen.borrow_mut().totals.push((report.ledger, rows));
+        let mut seen = self.seen.borrow_mut();
+        seen.totals.push((report.ledger, rows));
+        seen.ended = Some(report.end);
         Ok(())
     }
 }
