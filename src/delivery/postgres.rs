@@ -4,6 +4,9 @@
 //! a row of the same job, start and key is there already. Totals are updated with every batch, from its own rows.
 //! A connection is kept; after a failure there is a new one.
 //!
+//! Rows go in by the order of the index that tells them apart: of a million new keys that takes the server a third of the
+//! time that it takes in any other.
+//!
 //! A key is stored as the JSON that `--output json` prints, in a column of type `text`: what PostgreSQL cannot store in
 //! a text, the character U+0000, is an escape there, as all control characters are. No two keys have the same JSON. An index cannot
 //! hold a key of 64 KiB, so rows are told apart by the key's SHA-256 (`key_hash`), which is as good.
@@ -26,7 +29,7 @@ use super::tables::Tables;
 use crate::clock::Timestamp;
 use crate::error::{Error, reason};
 use crate::ledger::Ledger;
-use crate::sink::{BatchReport, RowSums, Rows, TotalsReport, WindowReport, push_key, text};
+use crate::sink::{BatchReport, Row, RowSums, Rows, TotalsReport, WindowReport, push_key, text};
 
 /// Bytes of rows that are sent at a time.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -168,23 +171,34 @@ impl PostgresOutlet {
             return Ok(0);
         }
         copy(change, &report.counts)?;
-        let start = micros(report.start);
         if batches {
-            let upsert = format!(
-                "INSERT INTO {counts} AS old (job, batch_start, key, key_hash, count, sum) \
-                 SELECT $1, $2::text::timestamptz, key, key_hash, count, sum FROM tallyline_incoming \
-                 ON CONFLICT (job, batch_start, key_hash) DO UPDATE SET count = excluded.count, sum = excluded.sum \
-                 WHERE (old.count, old.sum) IS DISTINCT FROM (excluded.count, excluded.sum)",
-                counts = self.tables.counts.name,
-            );
-            execute(change, &upsert, &[&self.job, &start])?;
+            self.counts(change, &micros(report.start))?;
         }
         if totals {
-            self.upsert_totals(change)?;
+            self.upsert_totals(change, "")?;
         }
-        // What follows in this transaction brings rows of its own.
-        execute(change, "DELETE FROM tallyline_incoming", &[])?;
         Ok(report.counts.shown.len() as u64)
+    }
+
+    fn counts(&self, change: &mut Transaction<'_>, start: &String) -> io::Result<()> {
+        let counts = &self.tables.counts.name;
+        let insert = format!(
+            "INSERT INTO {counts} AS old (job, batch_start, key, key_hash, count, sum) \
+             SELECT $1, $2::text::timestamptz, key, key_hash, count, sum FROM tallyline_incoming"
+        );
+        let is_there = format!(
+            "SELECT EXISTS (SELECT FROM {counts} WHERE job = $1 AND batch_start = $2::text::timestamptz)"
+        );
+        let is_there = change.query_one(&is_there, &[&self.job, start]);
+        // Where nothing is to be updated, an insert that does not look for it takes half of the time.
+        let conflict = match is_there.map_err(io::Error::other)?.get(0) {
+            true => {
+                "ON CONFLICT (job, batch_start, key_hash) DO UPDATE SET count = excluded.count, sum = excluded.sum \
+                 WHERE (old.count, old.sum) IS DISTINCT FROM (excluded.count, excluded.sum)"
+            }
+            false => "",
+        };
+        execute(change, &format!("{insert} {conflict}"), &[&self.job, start])
     }
 
     fn ledger(
@@ -237,21 +251,25 @@ impl PostgresOutlet {
         );
         let (start, end) = (micros(report.start), micros(report.end));
         execute(change, &upsert, &[&self.job, &start, &end])?;
-        execute(change, "DELETE FROM tallyline_incoming", &[])?;
         Ok(report.counts.shown.len() as u64)
     }
 
     fn totals(&self, change: &mut Transaction<'_>, report: &TotalsReport<'_>) -> io::Result<u64> {
         copy(change, &report.totals)?;
-        self.upsert_totals(change)?;
-        execute(change, "DELETE FROM tallyline_incoming", &[])?;
+        // Most are as the batches left them, and one that conflicts would be locked all the same, which is a write.
+        let changed = format!(
+            "WHERE NOT EXISTS (SELECT FROM {totals} AS old WHERE old.job = $1 AND old.key_hash = incoming.key_hash \
+             AND (old.total, old.total_sum) IS NOT DISTINCT FROM (incoming.total, incoming.total_sum))",
+            totals = self.tables.totals.name,
+        );
+        self.upsert_totals(change, &changed)?;
         Ok(report.totals.shown.len() as u64)
     }
 
-    fn upsert_totals(&self, change: &mut Transaction<'_>) -> io::Result<()> {
+    fn upsert_totals(&self, change: &mut Transaction<'_>, condition: &str) -> io::Result<()> {
         let upsert = format!(
             "INSERT INTO {totals} AS old (job, key, key_hash, total, total_sum) \
-             SELECT $1, key, key_hash, total, total_sum FROM tallyline_incoming \
+             SELECT $1, key, key_hash, total, total_sum FROM tallyline_incoming AS incoming {condition} \
              ON CONFLICT (job, key_hash) DO UPDATE SET total = excluded.total, total_sum = excluded.total_sum \
              WHERE (old.total, old.total_sum) IS DISTINCT FROM (excluded.total, excluded.total_sum)",
             totals = self.tables.totals.name,
@@ -324,20 +342,19 @@ fn execute(
     Ok(())
 }
 
-/// Copies rows into the table of incoming ones.
+/// Copies rows into the table of incoming ones, in place of those that are there, by the order of their hashes.
 fn copy(change: &mut Transaction<'_>, rows: &Rows<'_>) -> io::Result<()> {
     let into = "COPY tallyline_incoming (key, key_hash, count, total, sum, total_sum) FROM STDIN";
+    execute(change, "TRUNCATE tallyline_incoming", &[])?;
     let mut writer = change.copy_in(into).map_err(io::Error::other)?;
     let mut piece = Vec::with_capacity(2 * PIECE_BYTES);
     let mut key = Vec::new();
-    for row in rows.shown {
+    for (hash, row) in by_hash(rows) {
         key.clear();
         push_key(row.key, &mut key);
         push_copied(&key, &mut piece);
         piece.extend_from_slice(b"\t\\\\x");
-        for byte in Sha256::digest(&key) {
-            write!(piece, "{byte:02x}")?;
-        }
+        push_hex(&hash, &mut piece);
         write!(piece, "\t{}\t{}\t", row.count, row.total)?;
         match row.sums {
             Some(RowSums { sum, total }) => writeln!(piece, "{sum}\t{total}")?,
@@ -351,6 +368,29 @@ fn copy(change: &mut Transaction<'_>, rows: &Rows<'_>) -> io::Result<()> {
     writer.write_all(&piece)?;
     writer.finish().map_err(io::Error::other)?;
     Ok(())
+}
+
+/// The rows in the order of their keys' SHA-256, which is that of JSON.
+fn by_hash<'a>(rows: &'a Rows<'a>) -> impl Iterator<Item = ([u8; 32], &'a Row<'a>)> {
+    let mut key = Vec::new();
+    let mut hashes: Vec<([u8; 32], usize)> = Vec::with_capacity(rows.shown.len());
+    for (nth, row) in rows.shown.iter().enumerate() {
+        key.clear();
+        push_key(row.key, &mut key);
+        hashes.push((Sha256::digest(&key).into(), nth));
+    }
+    hashes.sort_unstable();
+    hashes
+        .into_iter()
+        .map(|(hash, nth)| (hash, &rows.shown[nth]))
+}
+
+fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        out.push(DIGITS[usize::from(byte >> 4)]);
+        out.push(DIGITS[usize::from(byte & 15)]);
+    }
 }
 
 /// JSON has no control characters, so that a backslash is all that `COPY` would take for something else.

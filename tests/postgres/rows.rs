@@ -150,3 +150,51 @@ fn windows_sums_and_choices_have_their_columns() {
         0
     );
 }
+
+#[test]
+fn the_dashboard_of_the_docs_finds_what_it_asks_for() {
+    let Some(mut place) = Place::new() else {
+        return;
+    };
+    place.write("in.jsonl", &(lines(&["A", "B", "A"]) + "no record\n"));
+    let output = place.count(&[&place.sink(""), "--job=j", "--window=5s"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/grafana-postgres.json");
+    let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let mut answered = BTreeMap::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let title = panel["title"].as_str().unwrap();
+        for target in panel["targets"].as_array().unwrap() {
+            // As the data source fills them in.
+            let sql = target["rawSql"].as_str().unwrap();
+            let sql = sql.replace("$job", "j").replace(
+                "$__timeFilter(batch_start)",
+                "batch_start BETWEEN now() - interval '1 h' AND now()",
+            );
+            let rows = place.client.query(&sql, &[]);
+            answered.insert(
+                title,
+                rows.unwrap_or_else(|error| panic!("{title}: {error}"))
+                    .len(),
+            );
+        }
+    }
+    let expected = [
+        ("Counted", 1),
+        ("Counts by key", 2),
+        ("Last batch", 1),
+        ("Last windows", 2),
+        ("Malformed", 1),
+        ("Missing", 1),
+        ("Not counted", 1),
+        ("Records a second", 1),
+        ("Totals", 2),
+    ];
+    assert_eq!(answered, BTreeMap::from(expected));
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    let jobs = variables
+        .iter()
+        .find(|variable| variable["name"] == "job")
+        .unwrap();
+    assert_eq!(place.texts(jobs["query"].as_str().unwrap()), ["j"]);
+}
