@@ -175,7 +175,7 @@ impl PostgresOutlet {
             self.counts(change, &micros(report.start))?;
         }
         if totals {
-            self.upsert_totals(change, "")?;
+            self.upsert_totals(change)?;
         }
         Ok(report.counts.shown.len() as u64)
     }
@@ -186,19 +186,10 @@ impl PostgresOutlet {
             "INSERT INTO {counts} AS old (job, batch_start, key, key_hash, count, sum) \
              SELECT $1, $2::text::timestamptz, key, key_hash, count, sum FROM tallyline_incoming"
         );
-        let is_there = format!(
-            "SELECT EXISTS (SELECT FROM {counts} WHERE job = $1 AND batch_start = $2::text::timestamptz)"
-        );
-        let is_there = change.query_one(&is_there, &[&self.job, start]);
-        // Where nothing is to be updated, an insert that does not look for it takes half of the time.
-        let conflict = match is_there.map_err(io::Error::other)?.get(0) {
-            true => {
-                "ON CONFLICT (job, batch_start, key_hash) DO UPDATE SET count = excluded.count, sum = excluded.sum \
-                 WHERE (old.count, old.sum) IS DISTINCT FROM (excluded.count, excluded.sum)"
-            }
-            false => "",
-        };
-        execute(change, &format!("{insert} {conflict}"), &[&self.job, start])
+        let known = format!("{counts} WHERE job = $1 AND batch_start = $2::text::timestamptz");
+        let conflict = "ON CONFLICT (job, batch_start, key_hash) DO UPDATE SET count = excluded.count, sum = excluded.sum \
+                        WHERE (old.count, old.sum) IS DISTINCT FROM (excluded.count, excluded.sum)";
+        upsert(change, &insert, &known, conflict, &[&self.job, start])
     }
 
     fn ledger(
@@ -256,25 +247,28 @@ impl PostgresOutlet {
 
     fn totals(&self, change: &mut Transaction<'_>, report: &TotalsReport<'_>) -> io::Result<u64> {
         copy(change, &report.totals)?;
-        // Most are as the batches left them, and one that conflicts would be locked all the same, which is a write.
-        let changed = format!(
-            "WHERE NOT EXISTS (SELECT FROM {totals} AS old WHERE old.job = $1 AND old.key_hash = incoming.key_hash \
-             AND (old.total, old.total_sum) IS NOT DISTINCT FROM (incoming.total, incoming.total_sum))",
+        // Most are as the batches left them, and an upsert writes to a row that stays as it is, too.
+        let same = format!(
+            "DELETE FROM tallyline_incoming AS new USING {totals} AS old \
+             WHERE old.job = $1 AND old.key_hash = new.key_hash \
+             AND (old.total, old.total_sum) IS NOT DISTINCT FROM (new.total, new.total_sum)",
             totals = self.tables.totals.name,
         );
-        self.upsert_totals(change, &changed)?;
+        execute(change, &same, &[&self.job])?;
+        self.upsert_totals(change)?;
         Ok(report.totals.shown.len() as u64)
     }
 
-    fn upsert_totals(&self, change: &mut Transaction<'_>, condition: &str) -> io::Result<()> {
-        let upsert = format!(
+    fn upsert_totals(&self, change: &mut Transaction<'_>) -> io::Result<()> {
+        let totals = &self.tables.totals.name;
+        let insert = format!(
             "INSERT INTO {totals} AS old (job, key, key_hash, total, total_sum) \
-             SELECT $1, key, key_hash, total, total_sum FROM tallyline_incoming AS incoming {condition} \
-             ON CONFLICT (job, key_hash) DO UPDATE SET total = excluded.total, total_sum = excluded.total_sum \
-             WHERE (old.total, old.total_sum) IS DISTINCT FROM (excluded.total, excluded.total_sum)",
-            totals = self.tables.totals.name,
+             SELECT $1, key, key_hash, total, total_sum FROM tallyline_incoming"
         );
-        execute(change, &upsert, &[&self.job])
+        let known = format!("{totals} WHERE job = $1");
+        let conflict = "ON CONFLICT (job, key_hash) DO UPDATE SET total = excluded.total, total_sum = excluded.total_sum \
+                        WHERE (old.total, old.total_sum) IS DISTINCT FROM (excluded.total, excluded.total_sum)";
+        upsert(change, &insert, &known, conflict, &[&self.job])
     }
 }
 
@@ -340,6 +334,22 @@ fn execute(
 ) -> io::Result<()> {
     change.execute(sql, values).map_err(io::Error::other)?;
     Ok(())
+}
+
+/// Inserts, or updates if any of the rows may be `known`: an insert that does not look for them takes half of the time.
+fn upsert(
+    change: &mut Transaction<'_>,
+    insert: &str,
+    known: &str,
+    conflict: &str,
+    values: &[&(dyn postgres::types::ToSql + Sync)],
+) -> io::Result<()> {
+    let is_known = change.query_one(&format!("SELECT EXISTS (SELECT FROM {known})"), values);
+    let conflict = match is_known.map_err(io::Error::other)?.get(0) {
+        true => conflict,
+        false => "",
+    };
+    execute(change, &format!("{insert} {conflict}"), values)
 }
 
 /// Copies rows into the table of incoming ones, in place of those that are there, by the order of their hashes.
