@@ -248,6 +248,14 @@ impl Saver {
     /// # Errors
     /// If it cannot be saved; it stays noted.
     pub fn save(&mut self) -> rusqlite::Result<Arc<[SourceOffsets]>> {
+        let saved = self.try_to_save();
+        if let Some(spool) = &mut self.spool {
+            spool.is_failing = saved.is_err();
+        }
+        saved
+    }
+
+    fn try_to_save(&mut self) -> rusqlite::Result<Arc<[SourceOffsets]>> {
         self.pending.combine();
         let is_behind = self.spool.as_ref().is_some_and(SpoolSaver::is_behind);
         if self.pending.last.is_none() && !is_behind {

@@ -380,6 +380,8 @@ pub(super) struct SpoolSaver {
     /// As the file has them.
     saved_places: Vec<Place>,
     has_told_full: bool,
+    /// The last save failed.
+    pub(super) is_failing: bool,
 }
 
 impl SpoolSaver {
@@ -399,15 +401,17 @@ impl SpoolSaver {
             places: Vec::new(),
             saved_places: Vec::new(),
             has_told_full: false,
+            is_failing: false,
         })
     }
 
-    /// Takes note of a batch's parcel. Only while nothing can be saved is there ever too little room.
+    /// Takes note of a batch's parcel. While nothing can be saved, the oldest go to make room.
     pub(super) fn note(&mut self, parcel: Arc<Parcel>) {
         self.bytes += parcel.bytes().len() as u64;
         self.pending.push_back(parcel);
         let mut lost = 0;
-        while self.pending.len() > 1 && self.is_beyond(2 * self.spool.bytes_max) {
+        while self.is_failing && self.pending.len() > 1 && self.is_beyond(2 * self.spool.bytes_max)
+        {
             if let Some(oldest) = self.pending.pop_front() {
                 self.bytes -= oldest.bytes().len() as u64;
                 lost += 1;

@@ -262,9 +262,12 @@ impl Stage {
 mod tests {
     use super::*;
     use crate::clock::{Timestamp, VirtualClock};
+    use crate::delivery::{Figures, Packer};
     use crate::lane::Mark;
     use crate::ledger::Ledger;
-    use crate::state::{Begin, Look, Meaning, ShardChange, State, WindowsChange};
+    use crate::reader::ReaderPoll;
+    use crate::sink::testing;
+    use crate::state::{Begin, Look, Meaning, ShardChange, State, WindowsChange, spool};
 
     fn change(batch: u64) -> BatchChange {
         let mark = Mark {
@@ -340,5 +343,55 @@ mod tests {
         other.execute_batch("DROP TRIGGER full").unwrap();
         saver.save().unwrap();
         assert_eq!(Look::open(&path).unwrap().saved().batch, 2);
+    }
+
+    #[test]
+    fn what_waits_for_sinks_is_let_go_only_while_nothing_can_be_saved() {
+        let here = tempfile::tempdir().unwrap();
+        let path = here.path().join("s.db");
+        let state = State::open(&path, &Meaning::default()).unwrap();
+        let places = spool::places(&state, &["sink".to_owned()]).unwrap();
+        let figures = Arc::new(Figures::new("sink".to_owned()));
+        let sinks = places
+            .into_iter()
+            .map(|place| (Arc::clone(&figures), place));
+        let stop = ReaderPoll::new().unwrap().stop();
+        let spool = Spool::new(sinks, 0, 1, stop);
+        let saver = Saver::new(state, vec![Vec::new()], Begin::default()).unwrap();
+        let mut saver = saver.with_spool(spool).unwrap();
+        let note = |saver: &mut Saver, batch| {
+            let mut packer = Packer::default();
+            packer.begin(batch, Timestamp::default(), Timestamp::default());
+            packer.batch(&testing::batch(&testing::STATUSES));
+            saver.note(BatchChange {
+                parcel: packer.finish().map(Arc::new),
+                ..change(batch)
+            });
+        };
+        let other = rusqlite::Connection::open(&path).unwrap();
+        let held = |db: &rusqlite::Connection| -> Vec<i64> {
+            let mut rows = db
+                .prepare("SELECT batch FROM spool ORDER BY batch")
+                .unwrap();
+            let batches = rows.query_map([], |row| row.get(0)).unwrap();
+            batches.map(Result::unwrap).collect()
+        };
+        // More than fits, but they came at once.
+        (1..=3).for_each(|batch| note(&mut saver, batch));
+        saver.save().unwrap();
+        assert_eq!((held(&other), figures.outcome().lost), (vec![1, 2, 3], 0));
+
+        other.execute_batch("CREATE TRIGGER full BEFORE INSERT ON progress BEGIN SELECT raise(ABORT, 'full'); END").unwrap();
+        note(&mut saver, 4);
+        assert!(saver.save().is_err());
+        note(&mut saver, 5);
+        note(&mut saver, 6);
+        assert!(saver.save().is_err());
+        other.execute_batch("DROP TRIGGER full").unwrap();
+        saver.save().unwrap();
+        assert_eq!(
+            (held(&other), figures.outcome().lost),
+            (vec![1, 2, 3, 6], 2)
+        );
     }
 }
