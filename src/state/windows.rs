@@ -305,12 +305,14 @@ pub(super) fn load_windows(db: &Connection, places: &Places) -> rusqlite::Result
 }
 
 fn load_ring(db: &Connection, places: &Places) -> rusqlite::Result<Option<KeptRing>> {
-    let ring = db.query_row("SELECT every_ns, first, opened_ns FROM ring", [], |row| {
+    let ring = "SELECT every_ns, first, opened_ns, end_ns FROM ring, progress";
+    let ring = db.query_row(ring, [], |row| {
         Ok(KeptRing {
             every_nanos: figure(row, 0)?,
             first: figure(row, 1)?,
             opened: time(row, 2)?,
             slots: Vec::new(),
+            ended: time(row, 3)?,
         })
     });
     let Some(mut ring) = ring.optional()? else {

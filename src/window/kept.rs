@@ -49,6 +49,8 @@ pub struct KeptRing {
     pub opened: Timestamp,
     /// The slots, the oldest first.
     pub slots: Vec<KeptSlot>,
+    /// When the last batch ended, which may be before its slot does: then windows that end with the slot are open.
+    pub ended: Timestamp,
 }
 
 impl KeptRing {
@@ -103,7 +105,11 @@ impl Windows {
         self.opened = Some(ring.opened);
         self.first = ring.first;
         self.slots = ring.slots.into_iter().map(slot).collect();
-        self.reached = self.slots.back().map_or(ring.opened, |slot| slot.end);
+        self.reached = match self.slots.back() {
+            Some(slot) if ring.ended < slot.end => slot.end.minus_nanos(ring.every_nanos),
+            Some(slot) => slot.end,
+            None => ring.opened,
+        };
         let windows = std::mem::take(&mut self.windows).into_iter();
         let restored = |window: Sliding| window.restored(&self.slots, self.first, self.reached);
         self.windows = windows.map(restored).collect();

@@ -122,7 +122,7 @@ pub struct Windows {
     windows: Vec<Sliding>,
     /// Since when the ring is complete: the first batch began, or the last slot that was let go of ended.
     opened: Option<Timestamp>,
-    /// Where the last batch's slot ended.
+    /// Up to where windows have closed: where the last batch's slot ended, or the one's before it.
     reached: Timestamp,
     /// Records counted under `_other` for want of room.
     crowded_out: u64,

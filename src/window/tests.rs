@@ -116,6 +116,7 @@ fn reported(
             windows.slots.len()
         );
         keep(&mut ring, windows.change().unwrap());
+        ring.ended = mark.end;
         if restarts.get(number) == Some(&true) {
             assert_eq!(ring.unfit(settings, mark.end), None);
             windows = Windows::new(settings, EVERY).kept(Some(ring.clone()));
@@ -249,6 +250,57 @@ proptest! {
         seen.sort_by_key(|window| window.spec);
         prop_assert_eq!(seen, expected(&settings, start, &marks, &steps));
     }
+}
+
+#[test]
+fn a_window_that_a_run_left_open_is_closed_by_a_later_one() {
+    let settings = WindowSettings {
+        specs: vec![spec(2, 2)],
+        trending: None,
+        bytes_max: 1 << 20,
+    };
+    let step = Step {
+        intervals: 1,
+        counts: vec![vec![3]],
+        other: 0,
+    };
+    // Begins at a window's start, and is stopped in the middle of its second half.
+    let mut marks = marks(10, &[step.clone(), step.clone()], false);
+    marks[1].end = marks[1].end.minus_nanos(EVERY / 2);
+    marks[1].last = true;
+    let mut ring = KeptRing::default();
+    let close = |windows: &mut Windows, mark: &Mark| {
+        let mut seen = Vec::new();
+        let batch = BatchCounts::of(step.counts.clone(), 0);
+        let result = windows.close_batch(mark, &batch, |window| {
+            let end = window.end.as_nanos() as u64 / EVERY;
+            seen.push((end, window.sums.records(), window.is_final));
+            Ok::<(), Infallible>(())
+        });
+        result.unwrap();
+        seen
+    };
+    let mut windows = Windows::new(&settings, EVERY).kept(None);
+    assert_eq!(close(&mut windows, &marks[0]), []);
+    keep(&mut ring, windows.change().unwrap());
+    assert_eq!(close(&mut windows, &marks[1]), [(12, 6, false)]);
+    keep(&mut ring, windows.change().unwrap());
+    ring.ended = marks[1].end;
+    let later = |start: u64, end: u64| Mark {
+        start: at(start),
+        end: at(end),
+        last: false,
+        ..marks[1].clone()
+    };
+    let mut next = Windows::new(&settings, EVERY).kept(Some(ring.clone()));
+    assert_eq!(close(&mut next, &later(20, 21)), [(12, 6, true)]);
+    // Within the same slot it goes on with the window.
+    let mut next = Windows::new(&settings, EVERY).kept(Some(ring));
+    let rest = Mark {
+        start: marks[1].end,
+        ..later(11, 12)
+    };
+    assert_eq!(close(&mut next, &rest), [(12, 9, true)]);
 }
 
 #[test]

@@ -159,6 +159,29 @@ impl Checker {
         Ok(())
     }
 
+    /// Every window of saved batches that holds something has closed when a later batch has ended.
+    pub(crate) fn closed(
+        &self,
+        batches: &[SeenBatch],
+        is_closed: impl Fn(&Place) -> bool,
+    ) -> Result<(), String> {
+        let reached = batches.last().map(|batch| batch.end);
+        for batch in batches.iter().filter(|batch| batch.ledger.counted > 0) {
+            let last = batch.end.max(batch.start.plus_nanos(1));
+            let slot = last.multiple_from(self.every_nanos);
+            for spec in &self.windows {
+                let mut end = slot.multiple_from(spec.slide_nanos);
+                while spec.start(end) < slot && Some(end) <= reached {
+                    if !is_closed(&Place::new(*spec, end)) {
+                        return Err(format!("window {spec} to {end} never closed"));
+                    }
+                    end = end.plus_nanos(spec.slide_nanos);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn window(
         &self,
         window: &SeenWindow,

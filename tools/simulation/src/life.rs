@@ -369,6 +369,8 @@ impl<'a> World<'a> {
         self.batches.extend_from_slice(&life.seen.batches[..saved]);
         let windows = life.seen.windows.iter();
         self.take_windows(windows.filter(|window| window.batches <= saved))?;
+        let closed = |place: &Place| self.windows.contains_key(place);
+        self.checker.closed(&self.batches, closed)?;
         if !self.scenario.has_state {
             return Ok(());
         }
