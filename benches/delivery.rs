@@ -72,19 +72,23 @@ fn deliver(outlet: &mut dyn Outlet, parcel: &Parcel, keys: usize) {
     assert_eq!(receipt.rows, keys as u64);
 }
 
-/// A parcel of a higher number with each pass.
-fn bench_next(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, keys: usize, to: &str) {
-    let mut outlet = sink(to);
-    let mut nth = 0;
+/// A parcel of a higher number with each pass, those behind `nth`. Returns the last one's.
+fn bench_next(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    keys: usize,
+    outlet: &mut dyn Outlet,
+    mut nth: u64,
+) -> u64 {
     group.bench_function(format!("{name}/{keys}"), |bencher| {
         let next = || {
             nth += 1;
             parcel(keys, nth)
         };
-        let deliver = |parcel| deliver(&mut *outlet, &parcel, keys);
+        let deliver = |parcel| deliver(outlet, &parcel, keys);
         bencher.iter_batched(next, deliver, BatchSize::PerIteration);
     });
-    outlet.finish().expect("it can be finished");
+    nth
 }
 
 fn bench(criterion: &mut Criterion) {
@@ -94,14 +98,17 @@ fn bench(criterion: &mut Criterion) {
     for keys in [4, scaled(10_000), scaled(1_000_000)] {
         group.throughput(Throughput::Elements(keys as u64));
         let path = here.path().join(format!("{keys}.jsonl"));
-        bench_next(
-            &mut group,
-            "file",
-            keys,
-            &format!("file:{}", path.display()),
-        );
-        bench_next(&mut group, "exec", keys, "exec:cat >/dev/null");
-        bench_next(&mut group, "http", keys, &server);
+        let file = format!("file:{}", path.display());
+        let sinks = [
+            ("file", &*file),
+            ("exec", "exec:cat >/dev/null"),
+            ("http", &server),
+        ];
+        for (name, to) in sinks {
+            let mut outlet = sink(to);
+            bench_next(&mut group, name, keys, &mut *outlet, 0);
+            outlet.finish().expect("it can be finished");
+        }
         #[cfg(feature = "postgres")]
         tables::bench(&mut group, keys, here.path());
     }
@@ -155,7 +162,7 @@ mod tables {
     use criterion::{BatchSize, BenchmarkGroup};
     use postgres::{Client, NoTls};
 
-    use super::{deliver, parcel, sink};
+    use super::{bench_next, deliver, parcel, sink};
 
     const EMPTY: &str = "TRUNCATE tallyline_counts, tallyline_totals, tallyline_batches";
 
@@ -183,15 +190,7 @@ mod tables {
             let routine = |()| deliver(&mut *outlet, &first, keys);
             bencher.iter_batched(setup, routine, BatchSize::PerIteration);
         });
-        let mut nth = 1;
-        group.bench_function(format!("postgres/again/{keys}"), |bencher| {
-            let next = || {
-                nth += 1;
-                parcel(keys, nth)
-            };
-            let routine = |parcel| deliver(&mut *outlet, &parcel, keys);
-            bencher.iter_batched(next, routine, BatchSize::PerIteration);
-        });
+        let nth = bench_next(group, "postgres/again", keys, &mut *outlet, 1);
         let totals = "SELECT count(*) FROM tallyline_totals";
         assert_eq!(figure(&mut client, totals), keys as i64);
         let last = format!("SELECT count(*) FROM tallyline_counts WHERE count = {nth}");
