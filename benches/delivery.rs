@@ -68,6 +68,7 @@ fn sink(text: &str) -> Box<dyn Outlet> {
 }
 
 fn deliver(outlet: &mut dyn Outlet, parcel: &Parcel, keys: usize) {
+    outlet.begin(parcel).expect("it is ready");
     let receipt = outlet.deliver(parcel).expect("it is taken");
     assert_eq!(receipt.rows, keys as u64);
 }

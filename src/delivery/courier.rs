@@ -49,6 +49,14 @@ impl Feed {
         }
     }
 
+    /// The sink stands there before it takes anything. `false`: that cannot be saved any more.
+    fn note(&self, mark: String) -> bool {
+        match self {
+            Feed::Queue(_) => true,
+            Feed::Spool(spool) => spool.note(mark),
+        }
+    }
+
     fn done(&mut self, parcel: &Parcel, mark: Option<String>) {
         match self {
             Feed::Queue(_) => {}
@@ -110,7 +118,13 @@ impl Courier {
     fn carry(&mut self, parcel: &Parcel, trouble: &mut Trouble) -> bool {
         loop {
             let begun = self.clock.now();
-            match self.outlet.deliver(parcel) {
+            let made_ready = self.outlet.begin(parcel);
+            if let Ok(Some(mark)) = &made_ready
+                && !self.feed.note(mark.clone())
+            {
+                return false;
+            }
+            match made_ready.and_then(|_| self.outlet.deliver(parcel)) {
                 Ok(Receipt { rows, mark }) => {
                     self.figures.took(rows);
                     self.feed.done(parcel, mark);
@@ -184,6 +198,10 @@ impl Courier {
             Feed::Spool(spool) => {
                 let waiting = spool.waiting();
                 self.figures.wait(waiting);
+                if spool.is_cut() {
+                    // That nothing can be saved has been told.
+                    return;
+                }
                 tracing::warn!(
                     "{}: given up after {waited} (--to-drain): {} waiting in the state for the next run",
                     self.figures.name,

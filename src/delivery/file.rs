@@ -5,10 +5,12 @@
 //! is put aside is synced, and has its name only then: until it is, a file with a time in its name is called
 //! `….part`. A name that is taken is left alone, and the new file gets a number.
 //!
-//! The state keeps which file it was and how long ([`Mark`]). A run that goes on from it cuts the file back to
-//! that, whatever an earlier one has written since, and is handed the same batch again: nothing is missing and
-//! nothing stands there twice. Without a state what is half written is cut off, so that nothing is glued to it.
+//! The state keeps which file it was and how long ([`Mark`]), before the first byte gets there and behind each batch.
+//! A run that goes on from it cuts the file back to that, whatever an earlier one has written since, and is handed
+//! the same batch again: nothing is missing and nothing stands there twice. Without a state what is half written is
+//! cut off, so that nothing is glued to it.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -37,8 +39,8 @@ pub(super) struct FileOutlet {
     packing: Packing,
     rotate_bytes: u64,
     options: SinkOptions,
-    /// Where an earlier run left off, until the first parcel comes.
-    left: Option<Mark>,
+    /// Where it stands, as it was last told: by an earlier run at first.
+    told: Option<Mark>,
     current: Option<Current>,
 }
 
@@ -81,7 +83,7 @@ impl FileOutlet {
             packing,
             rotate_bytes: options.rotate_bytes.unwrap_or(u64::MAX),
             options: context.rows.clone(),
-            left: mark.and_then(|mark| mark.parse().ok()),
+            told: mark.and_then(|mark| mark.parse().ok()),
             current: None,
         }
     }
@@ -115,7 +117,7 @@ impl FileOutlet {
     fn ready(&mut self, name: &Path) -> io::Result<Current> {
         let resumed = match self.current.take() {
             Some(current) => Some(current),
-            None => self.resume(name)?,
+            None => self.resume()?,
         };
         let current = match resumed {
             Some(current) => current,
@@ -128,36 +130,24 @@ impl FileOutlet {
         self.append_to(name)
     }
 
-    /// The file that an earlier run left off in, as the state knows it.
-    fn resume(&mut self, name: &Path) -> io::Result<Option<Current>> {
-        let Some(left) = self.left.take() else {
+    /// The file that was last told of, if it is still there, as it was then.
+    fn resume(&self) -> io::Result<Option<Current>> {
+        let Some(told) = &self.told else {
             return Ok(None);
         };
-        let path = self.working(&left.name);
-        if identity(&path) == Some((left.device, left.inode)) {
-            let mut current = open(path, left.name)?;
-            if current.bytes >= left.bytes {
-                current.cut(left.bytes)?;
-                return Ok(Some(current));
-            }
-            tracing::warn!(
+        let path = self.working(&told.name);
+        if identity(&path) != Some((told.device, told.inode)) {
+            return Ok(None);
+        }
+        let mut current = open(path, told.name.clone())?;
+        match current.bytes >= told.bytes {
+            true => current.cut(told.bytes)?,
+            false => tracing::warn!(
                 "{}: shorter than it was when the state was saved: going on at its end",
                 current.path.display()
-            );
-            return Ok(Some(current));
+            ),
         }
-        let folder = path.parent().filter(|folder| *folder != Path::new(""));
-        let entries = fs::read_dir(folder.unwrap_or(Path::new(".")))?;
-        let mut inodes = entries.filter_map(Result::ok).map(|entry| {
-            let metadata = entry.metadata().ok()?;
-            Some((metadata.dev(), metadata.ino()))
-        });
-        let newer = self.working(name);
-        if inodes.any(|inode| inode == Some((left.device, left.inode))) && newer.exists() {
-            // The earlier run put its file aside and began the next one, of which the state knows nothing.
-            open(newer, name.to_owned())?.cut(0)?;
-        }
-        Ok(None)
+        Ok(Some(current))
     }
 
     /// A file to append to, without what is half written in it.
@@ -176,6 +166,12 @@ impl FileOutlet {
             }
         }
         Ok(current)
+    }
+
+    /// Where it stands, in words for the state.
+    fn tell(&mut self, mark: Option<Mark>) -> Option<String> {
+        self.told = mark;
+        self.told.as_ref().map(Mark::to_string)
     }
 
     fn write(&self, current: &mut Current, parcel: &Parcel) -> io::Result<u64> {
@@ -236,15 +232,29 @@ impl Outlet for FileOutlet {
         Ok(format!("{what} can be appended to it"))
     }
 
-    fn deliver(&mut self, parcel: &Parcel) -> Result<Receipt, Refusal> {
+    fn begin(&mut self, parcel: &Parcel) -> Result<Option<String>, Refusal> {
         let name = self.name_at(parcel.start())?;
-        let mut current = self.ready(&name)?;
+        let current = self.ready(&name)?;
+        let mark = current.mark()?;
+        self.current = Some(current);
+        match mark == self.told {
+            true => Ok(None),
+            false => Ok(self.tell(mark)),
+        }
+    }
+
+    fn deliver(&mut self, parcel: &Parcel) -> Result<Receipt, Refusal> {
+        let current = self.current.take();
+        let mut current = current.expect("it was made ready for the parcel");
         let before = current.bytes;
         match self.write(&mut current, parcel) {
             Ok(rows) => {
                 let mark = current.mark()?;
                 self.current = Some(current);
-                Ok(Receipt { rows, mark })
+                Ok(Receipt {
+                    rows,
+                    mark: self.tell(mark),
+                })
             }
             Err(error) => {
                 // If this fails too, what is half written is cut off when the file is opened again.
@@ -276,18 +286,29 @@ impl Current {
         Ok(())
     }
 
-    fn mark(&self) -> io::Result<Option<String>> {
+    fn mark(&self) -> io::Result<Option<Mark>> {
         if !self.is_regular {
             return Ok(None);
         }
         let metadata = self.file.metadata()?;
-        let name = self.name.display();
-        Ok(Some(format!(
-            "{} {} {} {name}",
-            metadata.dev(),
-            metadata.ino(),
-            self.bytes
-        )))
+        Ok(Some(Mark {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: self.bytes,
+            name: self.name.clone(),
+        }))
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Mark {
+            device,
+            inode,
+            bytes,
+            name,
+        } = self;
+        write!(f, "{device} {inode} {bytes} {}", name.display())
     }
 }
 

@@ -23,7 +23,17 @@ pub trait Outlet: Send {
     /// Why it could not.
     fn check(&mut self) -> Result<String, Refusal>;
 
-    /// Takes a parcel.
+    /// Makes ready for a parcel. A sink that cannot tell its own work of an earlier run from what was there before
+    /// says where it stands if that has changed since it last said so: with a state it is asked to deliver only when
+    /// that is saved.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn begin(&mut self, _parcel: &Parcel) -> Result<Option<String>, Refusal> {
+        Ok(None)
+    }
+
+    /// Takes a parcel, for which it was made ready.
     ///
     /// # Errors
     /// Why it does not.

@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction};
 
@@ -70,8 +70,8 @@ struct Post {
     sleeper: ThreadSleeper,
     /// Behind the closed batch, and held for as long as it takes to copy it.
     place: Mutex<Place>,
-    /// The batch of the place that is in the file.
-    saved: AtomicU64,
+    /// Whether the file says the same; changed with the place locked.
+    is_saved: AtomicBool,
     is_changed: AtomicBool,
     has_ended: AtomicBool,
 }
@@ -141,7 +141,7 @@ impl Spool {
         let post = |(figures, place): (Arc<Figures>, Place)| Post {
             figures,
             sleeper: ThreadSleeper::default(),
-            saved: AtomicU64::new(place.batch),
+            is_saved: AtomicBool::new(true),
             place: Mutex::new(place),
             is_changed: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
@@ -165,7 +165,6 @@ impl Spool {
             db: None,
             path: path.to_owned(),
             behind: self.posts[number].place().batch,
-            done: self.posts[number].place().batch,
         };
         (0..self.posts.len()).map(connect)
     }
@@ -205,6 +204,11 @@ impl Spool {
         self.wake();
     }
 
+    fn is_cut(&self) -> bool {
+        // Acquire: pairs with the Release in `cut`.
+        self.is_cut.load(Ordering::Acquire)
+    }
+
     /// Whether all couriers have ended.
     pub(super) fn is_abandoned(&self) -> bool {
         self.posts
@@ -224,9 +228,37 @@ impl Spool {
 }
 
 impl Post {
+    fn lock(&self) -> MutexGuard<'_, Place> {
+        // A place is either the one or the other.
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn place(&self) -> Place {
-        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        place.clone()
+        self.lock().clone()
+    }
+
+    /// The sink stands elsewhere now.
+    fn stand(&self, change: impl FnOnce(&mut Place)) {
+        let mut place = self.lock();
+        change(&mut place);
+        self.is_saved.store(false, Ordering::Relaxed);
+        drop(place);
+        self.tell(&self.is_changed);
+    }
+
+    /// The file says that the sink stands here.
+    fn saved(&self, saved: &Place) {
+        let place = self.lock();
+        if *place == *saved {
+            // Release: the courier that sees it goes on.
+            self.is_saved.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether the file says where the sink stands.
+    fn is_saved(&self) -> bool {
+        // Acquire: pairs with the Release in `saved`.
+        self.is_saved.load(Ordering::Acquire)
     }
 
     fn tell(&self, flag: &AtomicBool) {
@@ -245,8 +277,6 @@ pub struct Spooled {
     path: PathBuf,
     /// The last batch that is done with, or had nothing to hand over.
     behind: u64,
-    /// The last that was handed over.
-    done: u64,
 }
 
 impl Spooled {
@@ -262,13 +292,13 @@ impl Spooled {
     /// ahead of what is saved. `None`: nothing follows.
     pub(crate) fn next(&mut self) -> Result<Option<Arc<Parcel>>, Refusal> {
         loop {
-            let (behind, done) = (self.behind, self.done);
+            let behind = self.behind;
             let (spool, post) = (&self.spool, self.post());
             let saved = post.sleeper.wait(|| {
-                if spool.is_cut.load(Ordering::Acquire) {
+                if spool.is_cut() {
                     return Some(None);
                 }
-                if post.saved.load(Ordering::Acquire) < done {
+                if !post.is_saved() {
                     return None;
                 }
                 let is_over = spool.is_over.load(Ordering::Acquire);
@@ -321,16 +351,30 @@ impl Spooled {
 
     /// The batch is done with; the sink stands at `mark` if it says so.
     pub(crate) fn done(&mut self, batch: u64, mark: Option<String>) {
-        (self.behind, self.done) = (batch, batch);
-        let post = self.post();
-        let mut place = post.place.lock().unwrap_or_else(PoisonError::into_inner);
-        place.batch = batch;
-        if mark.is_some() {
-            place.mark = mark;
-        }
-        drop(place);
-        post.tell(&post.is_changed);
+        self.behind = batch;
+        self.post().stand(|place| {
+            place.batch = batch;
+            if mark.is_some() {
+                place.mark = mark;
+            }
+        });
         self.spool.stage.wake();
+    }
+
+    /// The sink stands at `mark` before it takes anything: returns when the file says so. `false`: it never will.
+    pub(crate) fn note(&self, mark: String) -> bool {
+        let (spool, post) = (&self.spool, self.post());
+        post.stand(|place| place.mark = Some(mark));
+        spool.stage.wake();
+        post.sleeper.wait(|| match spool.is_cut() {
+            true => Some(false),
+            false => post.is_saved().then_some(true),
+        })
+    }
+
+    /// Whether how far the sink comes cannot be saved any more.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.spool.is_cut()
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -481,8 +525,7 @@ impl SpoolSaver {
         }
         self.saved_places.clone_from(&self.places);
         for (post, place) in self.spool.posts.iter().zip(&self.places) {
-            // Release: the courier that sees it goes on.
-            post.saved.store(place.batch, Ordering::Release);
+            post.saved(place);
         }
         let behind = self.behind();
         while let Some(&(batch, bytes)) = self.waiting.front()

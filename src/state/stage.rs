@@ -260,9 +260,13 @@ impl Stage {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
     use super::*;
     use crate::clock::{Timestamp, VirtualClock};
-    use crate::delivery::{Figures, Packer};
+    use crate::delivery::{Courier, Feed, Figures, Outlet, Packer, Parcel, Receipt, Refusal};
     use crate::lane::Mark;
     use crate::ledger::Ledger;
     use crate::reader::ReaderPoll;
@@ -393,5 +397,81 @@ mod tests {
             (held(&other), figures.outcome().lost),
             (vec![1, 2, 3, 6], 2)
         );
+    }
+
+    /// Has a mark before the first parcel, and sees in the file whether it is there.
+    struct Looking {
+        path: PathBuf,
+        marks: Arc<Mutex<Vec<Option<String>>>>,
+    }
+
+    impl Outlet for Looking {
+        fn check(&mut self) -> Result<String, Refusal> {
+            Ok(String::new())
+        }
+
+        fn begin(&mut self, parcel: &Parcel) -> Result<Option<String>, Refusal> {
+            Ok((parcel.batch() == 1).then(|| "begun".to_owned()))
+        }
+
+        fn deliver(&mut self, parcel: &Parcel) -> Result<Receipt, Refusal> {
+            let db = rusqlite::Connection::open(&self.path).unwrap();
+            let mark = db.query_row("SELECT mark FROM sink", [], |row| row.get(0));
+            self.marks.lock().unwrap().push(mark.unwrap());
+            Ok(Receipt {
+                rows: 0,
+                mark: Some(format!("behind {}", parcel.batch())),
+            })
+        }
+    }
+
+    #[test]
+    fn a_sink_takes_nothing_before_the_file_says_where_it_stands() {
+        let here = tempfile::tempdir().unwrap();
+        let path = here.path().join("s.db");
+        let state = State::open(&path, &Meaning::default()).unwrap();
+        let places = spool::places(&state, &["sink".to_owned()]).unwrap();
+        let figures = Arc::new(Figures::new("sink".to_owned()));
+        let sinks = places
+            .into_iter()
+            .map(|place| (Arc::clone(&figures), place));
+        let stop = ReaderPoll::new().unwrap().stop();
+        let spool = Spool::new(sinks, 0, 1 << 20, stop.clone());
+        let saver = Saver::new(state, vec![Vec::new()], Begin::default()).unwrap();
+        let saver = saver.with_spool(Arc::clone(&spool)).unwrap();
+        let merge: Arc<ThreadSleeper> = Arc::default();
+        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::new(Timestamp::default()));
+        let (mut sender, stage) = connect(saver, 9, &merge, Vec::new(), &clock);
+        merge.adopt();
+        let marks: Arc<Mutex<Vec<Option<String>>>> = Arc::default();
+        let courier = Courier {
+            feed: Feed::Spool(spool.connect(&path).next().unwrap()),
+            outlet: Box::new(Looking {
+                path: path.clone(),
+                marks: Arc::clone(&marks),
+            }),
+            figures: Arc::clone(&figures),
+            drain: Duration::ZERO,
+            stop,
+            clock: Arc::clone(&clock),
+        };
+        let saving = std::thread::spawn(move || stage.run());
+        let carrying = std::thread::spawn(move || courier.run());
+        for batch in 1..=2 {
+            let mut packer = Packer::default();
+            packer.begin(batch, Timestamp::default(), Timestamp::default());
+            packer.batch(&testing::batch(&testing::STATUSES));
+            sender.send(BatchChange {
+                parcel: packer.finish().map(Arc::new),
+                ..change(batch)
+            });
+        }
+        sender.finish(Outcome::Over);
+        carrying.join().unwrap();
+        saving.join().unwrap().unwrap();
+        let marks = marks.lock().unwrap();
+        let wanted = ["begun", "behind 1"].map(|mark| Some(mark.to_owned()));
+        assert_eq!(*marks, wanted);
+        assert_eq!(figures.outcome().delivered, 2);
     }
 }

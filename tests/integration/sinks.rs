@@ -11,6 +11,11 @@ use std::thread;
 use flate2::read::MultiGzDecoder;
 use rustix::process::Signal;
 use serde_json::Value;
+use tallyline::clock::Timestamp;
+use tallyline::delivery::{self, Context, Packer, Parcel, SinkSpec};
+use tallyline::key::KeyRef;
+use tallyline::ledger::Ledger;
+use tallyline::sink::{BatchReport, Hidden, Row, Rows};
 use tempfile::TempDir;
 
 use crate::support::{Running, tallyline};
@@ -266,6 +271,67 @@ fn with_a_state_a_file_is_cut_back_to_what_the_state_knows() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(place.read("a.jsonl"), before + &stdout(&output));
     assert_eq!(batches(&place.read("a.jsonl")), [1, 2]);
+}
+
+/// A batch of so many keys.
+fn parcel(batch: u64, keys: usize) -> Parcel {
+    let texts: Vec<String> = (0..keys).map(|key| format!("KEY {key}")).collect();
+    let rows = texts.iter().map(|text| Row {
+        key: KeyRef::string(text),
+        count: 1,
+        total: batch,
+        sums: None,
+    });
+    let rows: Vec<Row<'_>> = rows.collect();
+    let mut packer = Packer::default();
+    packer.begin(batch, Timestamp::default(), Timestamp::default());
+    packer.batch(&BatchReport {
+        batch,
+        start: Timestamp::default(),
+        end: Timestamp::default(),
+        ledger: Ledger::default(),
+        counts: Rows {
+            shown: &rows,
+            hidden: Hidden::default(),
+        },
+        totals: None,
+        latency: None,
+        lag: &[],
+    });
+    packer.finish().unwrap()
+}
+
+#[test]
+fn what_a_run_that_was_killed_wrote_is_told_from_what_was_there_before() {
+    let place = Place::new();
+    place.write("a.jsonl", "mine\n");
+    let spec = SinkSpec::parse(&format!("rotate=1KiB file:{}", place.path("a.jsonl"))).unwrap();
+    let open = |mark: Option<&str>| delivery::open(&spec, &Context::default(), mark).unwrap();
+    let (first, second) = (parcel(1, 100), parcel(2, 1));
+
+    let mut sink = open(None);
+    let begun = sink.begin(&first).unwrap().unwrap();
+    assert_eq!(sink.begin(&first).unwrap(), None, "it has been told");
+    sink.deliver(&first).unwrap();
+    // Killed: the state knows where the sink was about to write, and no more.
+    let mut sink = open(Some(&begun));
+    assert_eq!(sink.begin(&first).unwrap(), None);
+    let behind_first = sink.deliver(&first).unwrap().mark.unwrap();
+    let text = place.read("a.jsonl");
+    let text = text.strip_prefix("mine\n").unwrap();
+    assert_eq!(batches(text), [1]);
+
+    // Killed when the file was put aside, and the state knows of no other.
+    sink.begin(&second).unwrap().unwrap();
+    let mut sink = open(Some(&behind_first));
+    let begun = sink.begin(&second).unwrap().unwrap();
+    sink.deliver(&second).unwrap();
+    // And killed behind the first batch of the next file.
+    let mut sink = open(Some(&begun));
+    assert_eq!(sink.begin(&second).unwrap(), None);
+    sink.deliver(&second).unwrap();
+    assert_eq!(batches(&place.read("a.jsonl")), [2]);
+    assert!(place.read("a.1.jsonl").ends_with(text));
 }
 
 #[test]
