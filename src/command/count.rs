@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crossbeam_queue::ArrayQueue;
+use signal_hook::consts::{SIGTSTP, SIGUSR1};
 
 use crate::cli::{CountArgs, Voice};
 use crate::clock::SystemClock;
 use crate::command::service::Reports;
-use crate::command::signals::Signalled;
+use crate::command::signals::{Signalled, Signals};
 use crate::command::sink::open_all;
 use crate::command::{print_summary, say, where_listening};
 use crate::config::{self, Whole};
@@ -28,6 +29,7 @@ use crate::view::{AtEnd, Controls, Viewer, ViewerSlot};
 pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
     let is_live = config::is_live(&args.output, voice, &args.sources)?;
     let server = config::http(args.http.http.as_deref(), &args.http.access)?;
+    let signals = wait_for_signals(is_live)?;
     let (mut settings, sources, state) = open(args)?;
     let server = server.map(|(bound, shown)| {
         settings.live = shown;
@@ -38,6 +40,7 @@ pub(super) fn run(args: &CountArgs, voice: Voice) -> Result<(), Error> {
         is_live,
         color: options.color,
         server,
+        signals,
     };
     let context = Context {
         job: args.deliver.job.clone(),
@@ -58,6 +61,16 @@ pub(super) struct Shown {
     pub(super) color: bool,
     /// Over HTTP.
     pub(super) server: Option<http::Bound>,
+    /// How it is told what to do, [`wait_for_signals`]'s.
+    pub(super) signals: Signals,
+}
+
+/// Waits for what a run that is looked at so may be told, to be called before anybody can send to it.
+pub(super) fn wait_for_signals(is_live: bool) -> Result<Signals, Error> {
+    match is_live {
+        true => Signals::wait(&[SIGUSR1, SIGTSTP]),
+        false => Signals::wait(&[SIGUSR1]),
+    }
 }
 
 /// What a pipeline is built from.
@@ -140,13 +153,12 @@ pub(super) fn count(
     });
     let server = server.transpose()?;
     let (is_draining, is_to_suspend) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
-    let signalled = Signalled {
+    shown.signals.act_on(Signalled {
         status: Some((pipeline.live(), voice.log_format)),
         is_draining: Arc::clone(&is_draining),
         is_to_suspend: shown.is_live.then(|| Arc::clone(&is_to_suspend)),
         ..Signalled::run(pipeline.stop())
-    };
-    signalled.listen()?;
+    });
     say(voice, &listening);
     let reports = Reports::start(&mut pipeline, is_timed)?;
     let refused = |error| Error::System("start a thread", error);

@@ -27,6 +27,7 @@ pub(super) fn run(args: &DemoArgs, voice: Voice) -> Result<(), Error> {
     let address = Some(&*args.http).filter(|address| *address != "none");
     let site = config::http(address, &args.access)?;
     let is_live = config::is_live(&args.output, voice, &[])?;
+    let signals = count::wait_for_signals(is_live)?;
     let spec = Spec {
         malformed: FAULTY,
         missing: FAULTY,
@@ -67,6 +68,7 @@ pub(super) fn run(args: &DemoArgs, voice: Voice) -> Result<(), Error> {
         is_live,
         color: options.color,
         server: site,
+        signals,
     };
     let sink = args.output.output.sink(io::stdout(), options);
     let result = count::count(

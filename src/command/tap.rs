@@ -9,7 +9,7 @@ use memchr::{memchr, memchr_iter};
 use crate::chunk::{Chunk, Pool};
 use crate::cli::{TapArgs, Voice};
 use crate::clock::{Clock, SystemClock};
-use crate::command::signals::Signalled;
+use crate::command::signals::{Signalled, Signals};
 use crate::command::{say, where_listening};
 use crate::config::{self, Whole};
 use crate::error::Error;
@@ -28,11 +28,12 @@ const LONG_CONNECTIONS_MAX: usize = 8;
 const RULE: &str = "-------------------------------------------";
 
 pub(super) fn run(args: &TapArgs, voice: Voice) -> Result<(), Error> {
+    let signals = Signals::wait(&[])?;
     let names = std::slice::from_ref(&args.source);
     let sources = config::open_sources(names, &args.stream, Whole::No, None)?;
     let poll = ReaderPoll::new().map_err(|error| Error::System("open a poll", error))?;
     let stop = poll.stop();
-    Signalled::run(stop.clone()).listen()?;
+    signals.act_on(Signalled::run(stop.clone()));
     say(voice, &where_listening(&sources));
     let line_bytes_max = args.stream.max_line;
     let long_lines = 2 + LONG_CONNECTIONS_MAX;

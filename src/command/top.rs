@@ -4,8 +4,10 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use signal_hook::consts::SIGTSTP;
+
 use crate::cli::TopArgs;
-use crate::command::signals::Signalled;
+use crate::command::signals::{Signalled, Signals};
 use crate::config;
 use crate::error::Error;
 use crate::view::{Controls, Remote, watch};
@@ -31,13 +33,12 @@ pub(super) fn run(args: &TopArgs) -> Result<(), Error> {
     };
     let is_closed = Arc::new(AtomicBool::new(false));
     let close = Arc::clone(&is_closed);
-    let signalled = Signalled {
+    Signals::wait(&[SIGTSTP])?.act_on(Signalled {
         // Relaxed: nothing comes with the flag.
         stop: Box::new(move || close.store(true, Ordering::Relaxed)),
         status: None,
         is_draining: Arc::default(),
         is_to_suspend: Some(Arc::clone(&controls.is_to_suspend)),
-    };
-    signalled.listen()?;
+    });
     watch(remote, controls, &is_closed).map_err(|error| Error::System("use the terminal", error))
 }

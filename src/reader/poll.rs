@@ -28,7 +28,7 @@ impl Wake for PollWake {
 /// The reader's sleeper, as those who make room for it know it.
 pub type ReaderWaker = Arc<Sleeper<PollWake>>;
 
-/// Tells the reader to stop reading and to drain what it has.
+/// Tells the reader to stop: to read what sockets and pipes have received by then, and to wait for nothing more.
 #[derive(Clone, Debug)]
 pub struct Stop {
     flag: Arc<AtomicBool>,
@@ -36,7 +36,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Stops the reader; what was received is still counted.
+    /// Stops the reader; what was received is counted.
     pub fn stop(&self) {
         // Release: pairs with the reader's Acquire; nothing is published but the flag itself, yet
         // the wake-up below must not be seen before it.

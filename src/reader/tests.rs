@@ -4,7 +4,7 @@ use mio::Poll;
 
 use super::*;
 use crate::clock::{Steps, VirtualClock};
-use crate::source::{Next, Part, PartOffset, Readiness};
+use crate::source::{Address, Listener, Next, Part, PartOffset, Readiness};
 
 #[test]
 fn boundaries_are_multiples_of_the_interval() {
@@ -341,4 +341,30 @@ fn a_source_that_does_not_want_to_be_cut_gets_a_fresh_chunk() {
     let expected = [("aaaa\nbbbb\nlonger than a chunk\nc\n", 0)];
     assert_eq!(texts(&batches), expected);
     assert_eq!(report.bytes, 32);
+}
+
+#[test]
+fn a_reader_that_is_stopped_takes_what_sockets_have_received() {
+    let here = tempfile::tempdir().unwrap();
+    let path = here.path().join("producers.sock");
+    let listener = Listener::bind("producers", &Address::Unix(path.clone()), 9).unwrap();
+    let producer = |lines: &[u8]| {
+        let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        std::io::Write::write_all(&mut stream, lines).unwrap();
+        stream
+    };
+    // One is gone already, the other is in the middle of a line; neither has been accepted.
+    drop(producer(&b"{}\n".repeat(500)));
+    let silent = producer(b"1\n2\n3");
+    let reader = reader(
+        vec![Box::new(listener)],
+        Arc::new(VirtualClock::new(Timestamp::default())),
+        Pool::new(64, 64 * 40),
+        9,
+    );
+    reader.poll.stop().stop();
+    let (report, batches) = reader.run().unwrap();
+    let lines: usize = batches.0.iter().map(|(lines, _)| lines.len()).sum();
+    assert_eq!((lines, report.torn_lines), (3 * 500 + 4, 1));
+    drop(silent);
 }

@@ -204,6 +204,10 @@ impl Source for Client {
         }
     }
 
+    fn is_fleeting(&self) -> bool {
+        true
+    }
+
     fn wake_at(&self) -> Option<Timestamp> {
         match self.state {
             State::Waiting(until) => Some(until),

@@ -368,6 +368,10 @@ impl Source for FileSource {
         }
     }
 
+    fn is_fleeting(&self) -> bool {
+        self.may_wait
+    }
+
     fn is_recorded(&self) -> bool {
         !self.may_wait
     }

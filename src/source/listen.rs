@@ -191,6 +191,10 @@ impl Source for Listener {
         self.wake_at
     }
 
+    fn is_fleeting(&self) -> bool {
+        true
+    }
+
     fn connections_max(&self) -> usize {
         self.connections_max
     }
@@ -249,6 +253,10 @@ impl Source for Connection {
             Some(socket) => socket.register(readiness),
             None => Ok(()),
         }
+    }
+
+    fn is_fleeting(&self) -> bool {
+        true
     }
 
     fn read(&mut self, space: &mut [u8], _: &Readiness<'_>, now: Timestamp) -> Read {

@@ -145,6 +145,12 @@ pub trait Source: Send {
         false
     }
 
+    /// Whether what has come is gone if it is not read now: a socket, a pipe. A reader that is stopped looks
+    /// there once more.
+    fn is_fleeting(&self) -> bool {
+        false
+    }
+
     /// Whether records of any age may follow, from the first to the last: files, of which each is a stream
     /// of its own. They hold the watermark of event time where it is.
     fn holds_back(&self) -> bool {

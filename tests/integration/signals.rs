@@ -2,6 +2,8 @@
 //!
 //! Progress is awaited by reading what the program prints, never by time.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread;
@@ -72,6 +74,35 @@ fn sigint_in_the_middle_of_a_stream_counts_what_was_received() {
 }
 
 #[test]
+fn what_producers_have_handed_over_is_counted_however_early_a_signal_comes() {
+    let here = tempfile::tempdir().unwrap();
+    let socket = here.path().join("orders.sock");
+    let source = format!("unix-listen://{}", socket.display());
+    let args = ["count", &source, "--by", "status", "--output", "json"];
+    for _ in 0..10 {
+        let running = Running::start(&mut tallyline(&args), |_| {});
+        let mut producer = loop {
+            match UnixStream::connect(&socket) {
+                Ok(producer) => break producer,
+                Err(_) => thread::yield_now(),
+            }
+        };
+        producer
+            .write_all(&b"{\"status\":\"A\"}\n".repeat(1_000))
+            .unwrap();
+        drop(producer);
+        running.signal(Signal::INT);
+        let output = running.finish();
+        assert_eq!(output.status.code(), Some(0));
+        let mut tally = JsonTally::default();
+        for line in String::from_utf8(output.stdout).unwrap().lines() {
+            tally.add(line);
+        }
+        assert_eq!(tally.lines, 1_000);
+    }
+}
+
+#[test]
 fn sigusr1_is_answered_with_a_line_and_disturbs_nothing() {
     let spec = Spec {
         malformed: 0.02,
@@ -95,6 +126,10 @@ fn sigusr1_is_answered_with_a_line_and_disturbs_nothing() {
         tally.add(&running.line().expect("the stream is endless"));
     }
     let before = tally.lines;
+    // A batch is told of in a status when it has been printed: that of `before` is, when the next is printed.
+    while tally.lines == before {
+        tally.add(&running.line().expect("the stream is endless"));
+    }
     running.signal(Signal::USR1);
     let line = loop {
         match told.try_recv() {
