@@ -99,13 +99,17 @@ fn push_line(steps: &mut [Step], field: fn(&mut Step) -> &mut String, line: &str
 /// What stands between two steps' outputs: no program prints it.
 const SEPARATOR: &str = "\u{1f}";
 
+/// A port for who wants the documented one: free, and none that the system gives to who asks for any.
+fn free_port() -> u16 {
+    let mut ports = std::iter::repeat_with(|| fastrand::u16(20_000..32_000));
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.find(is_free).expect("it goes on for ever")
+}
+
 /// Runs the steps in one bash in an empty folder; what each printed, and its exit status.
 fn run(steps: &[Step]) -> Vec<(String, i32)> {
     let folder = tempfile::tempdir().unwrap();
-    // Whoever wants the documented port gets one that is free.
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port().to_string();
-    drop(free);
+    let port = free_port().to_string();
     let mut script = "exec 2>&1\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\n".to_owned();
     for step in steps {
         script.push_str(&step.command.replace("9998", &port));
