@@ -57,5 +57,12 @@ pub(super) fn status(live: &Live) -> String {
             (link, _) => parts.push(format!("{name} {}", link.name())),
         }
     }
+    for sink in live.sinks() {
+        let lag = sink.lag_nanos(live.about().started, live.time());
+        if let Some(trouble) = sink.trouble(lag) {
+            let told = escape(format!("{} {trouble}", sink.name).as_bytes());
+            parts.push(told);
+        }
+    }
     format!("status: {}", parts.join(", "))
 }

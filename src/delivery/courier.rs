@@ -59,7 +59,7 @@ impl Feed {
 
     fn done(&mut self, parcel: &Parcel, mark: Option<String>) {
         match self {
-            Feed::Queue(_) => {}
+            Feed::Queue(queue) => queue.done(),
             Feed::Spool(spool) => spool.done(parcel.batch(), mark),
         }
     }
@@ -127,12 +127,14 @@ impl Courier {
             match made_ready.and_then(|_| self.outlet.deliver(parcel)) {
                 Ok(Receipt { rows, mark }) => {
                     self.figures.took(rows);
+                    self.figures.came(parcel.end());
                     self.feed.done(parcel, mark);
                     trouble.end(&self.figures.name);
                     return true;
                 }
                 Err(Refusal::Never(text)) => {
                     self.figures.refuse(&text);
+                    self.figures.came(parcel.end());
                     tracing::error!(
                         "{}: batch {} is not taken and passed over: {text}",
                         self.figures.name,
@@ -186,8 +188,7 @@ impl Courier {
         let waited = text::duration(u64::try_from(trouble.drained.as_nanos()).unwrap_or(u64::MAX));
         match &self.feed {
             Feed::Queue(queue) => {
-                // The one at hand, and those behind it.
-                let lost = 1 + queue.give_up();
+                let lost = queue.give_up();
                 self.figures.lose(lost);
                 tracing::error!(
                     "{}: given up after {waited} (--to-drain): {} lost; with --state the next run would have them",

@@ -55,6 +55,7 @@ impl Queue {
             bytes = self.bytes.fetch_sub(len, Ordering::Relaxed) - len;
             lost += 1;
         }
+        self.figures.wait_less(lost);
         if lost > 0 && self.figures.lose(lost) {
             tracing::warn!(
                 "{}: more waits for it than {}: the oldest batches are let go (--to-spool; with --state counting would wait)",
@@ -62,9 +63,9 @@ impl Queue {
                 text::bytes(self.bytes_max)
             );
         }
+        self.figures.wait_more();
         let fits = self.parcels.push(parcel);
         assert!(fits.is_ok(), "room was made, and nobody else pushes");
-        self.figures.wait(self.parcels.len() as u64);
         self.courier.wake();
     }
 
@@ -88,7 +89,6 @@ impl Queue {
                 Some(parcel) => {
                     let len = parcel.bytes().len() as u64;
                     self.bytes.fetch_sub(len, Ordering::Relaxed);
-                    self.figures.wait(self.parcels.len() as u64);
                     Some(Some(parcel))
                 }
                 None => is_over.then_some(None),
@@ -96,10 +96,15 @@ impl Queue {
         })
     }
 
-    /// Lets go of what is left. Returns how much that was.
+    /// The parcel that came out last is done with.
+    pub(super) fn done(&self) {
+        self.figures.wait_less(1);
+    }
+
+    /// Lets go of the parcel that came out last and of those that are left. Returns how many that is.
     pub(super) fn give_up(&self) -> u64 {
-        let left = std::iter::from_fn(|| self.parcels.pop()).count() as u64;
-        self.figures.wait(0);
+        let left = 1 + std::iter::from_fn(|| self.parcels.pop()).count() as u64;
+        self.figures.wait_less(left);
         left
     }
 }
@@ -130,9 +135,13 @@ mod tests {
         }
         queue.close();
         assert_eq!((figures.outcome().lost, figures.outcome().waiting), (7, 3));
-        let left = std::iter::from_fn(|| queue.next()).map(|parcel| parcel.batch());
-        assert_eq!(left.collect::<Vec<_>>(), [8, 9, 10]);
-        assert_eq!(figures.outcome().waiting, 0);
+        let mut left = std::iter::from_fn(|| queue.next()).map(|parcel| parcel.batch());
+        assert_eq!(left.next(), Some(8));
+        assert_eq!(figures.outcome().waiting, 3, "it is not done with");
+        queue.done();
+        assert_eq!(left.next(), Some(9));
+        drop(left);
+        assert_eq!((queue.give_up(), figures.outcome().waiting), (2, 0));
     }
 
     #[test]

@@ -418,6 +418,23 @@ impl Run {
             "Batches that wait for a sink",
             None,
             of(|sink| sink.waiting),
+        )?;
+        out.gauges(
+            "sink_failing",
+            "Whether the last attempt to deliver failed",
+            None,
+            of(|sink| sink.is_failing.into()),
+        )?;
+        let (started, now) = (self.live.about().started, self.live.time());
+        let lag = sinks.iter().map(|sink| {
+            let nanos = sink.lag_nanos(started, now);
+            ([("sink", sink.name.clone())], seconds(nanos))
+        });
+        out.gauges(
+            "sink_lag",
+            "From the end of the last batch that a sink has taken to now; 0 if none waits",
+            Some(Unit::Seconds),
+            lag,
         )
     }
 }

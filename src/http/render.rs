@@ -259,6 +259,16 @@ pub(super) fn status(live: &Live, now: &Snapshot) -> String {
             "failing": saving.is_failing,
         })
     });
+    let sinks: Vec<Value> = live
+        .sinks()
+        .iter()
+        .map(|sink| {
+            let mut figures = sink.figures();
+            figures["failing"] = sink.is_failing.into();
+            figures["lag_ms"] = millis(sink.lag_nanos(about.started, time)).into();
+            figures
+        })
+        .collect();
     let status = json!({
         "type": "status",
         "version": env!("CARGO_PKG_VERSION"),
@@ -284,6 +294,7 @@ pub(super) fn status(live: &Live, now: &Snapshot) -> String {
         },
         "sources": sources,
         "state": state,
+        "sinks": sinks,
     });
     let status = status.to_string();
     let status = status

@@ -22,7 +22,7 @@ mod viewer;
 
 pub use draw::{Scene, draw};
 pub use look::{Act, Look, Sort};
-pub use picture::{KeyNow, Picture, SourceLine, Subject, WindowNow};
+pub use picture::{EndLine, KeyNow, Picture, Subject, WindowNow};
 pub use remote::Remote;
 pub use screen::{Screen, restore};
 pub use viewer::{AtEnd, Controls, Viewer, ViewerSlot, watch};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
+use crate::delivery::Delivered;
 use crate::key::Key;
 use crate::ledger::Ledger;
 use crate::live::{Batch, Link, Live, Saving, Snapshot, SourceNow, Window};
@@ -48,7 +49,9 @@ pub struct Picture {
     /// The saving of the state, if there is one.
     pub saving: Option<Saving>,
     /// The sources.
-    pub sources: Vec<SourceLine>,
+    pub sources: Vec<EndLine>,
+    /// Those sinks (`--to`) that are not as they should be.
+    pub sinks: Vec<EndLine>,
     /// The keys that are told of, in no order.
     pub rows: Vec<KeyNow>,
     /// Keys that are not among them.
@@ -114,9 +117,9 @@ impl KeyNow {
     }
 }
 
-/// A source, in a few words.
+/// A source or a sink, in a few words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SourceLine {
+pub struct EndLine {
     /// Its name, as the user wrote it.
     pub name: String,
     /// How it stands, and how far it is behind.
@@ -125,7 +128,16 @@ pub struct SourceLine {
     pub is_well: bool,
 }
 
-impl SourceLine {
+impl EndLine {
+    /// Of a sink with which something is not as it should be.
+    pub(super) fn sink(sink: &Delivered, lag_nanos: u64) -> Option<EndLine> {
+        Some(EndLine {
+            name: sink.name.clone(),
+            state: sink.trouble(lag_nanos)?,
+            is_well: false,
+        })
+    }
+
     /// Of a source whose link is called so ([`Link::name`]); `behind` says how far it is behind its end.
     pub(super) fn new(
         name: &str,
@@ -133,7 +145,7 @@ impl SourceLine {
         connections: Option<u64>,
         losses: u64,
         behind: Option<String>,
-    ) -> SourceLine {
+    ) -> EndLine {
         let is = |other: Link| link == other.name();
         let mut state = match connections {
             Some(connections) if is(Link::Connected) => {
@@ -147,7 +159,7 @@ impl SourceLine {
         if let Some(behind) = behind {
             state += &format!(", {behind}");
         }
-        SourceLine {
+        EndLine {
             name: name.to_owned(),
             state,
             is_well: is(Link::Connected) || is(Link::Over),
@@ -206,6 +218,11 @@ impl Picture {
             sources: sources
                 .iter()
                 .map(|source| source_line(source, &now))
+                .collect(),
+            sinks: live
+                .sinks()
+                .iter()
+                .filter_map(|sink| EndLine::sink(sink, sink.lag_nanos(about.started, live.time())))
                 .collect(),
             rows,
             keys_hidden,
@@ -283,9 +300,9 @@ fn rows(now: &Snapshot) -> (Vec<KeyNow>, u64) {
     (rows, hidden)
 }
 
-fn source_line(source: &SourceNow, now: &Snapshot) -> SourceLine {
+fn source_line(source: &SourceNow, now: &Snapshot) -> EndLine {
     let offsets = now.lag.iter().find(|offsets| offsets.name == source.name);
-    SourceLine::new(
+    EndLine::new(
         &source.name,
         source.link.name(),
         source.connections,

@@ -90,8 +90,25 @@ test("figures, table and chart follow the stream, and nothing comes from elsewhe
   assert.equal(await malformed.innerText(), "1");
   assert.match(await malformed.getAttribute("class"), /bad/);
   assert.match(await page.locator("#sources").innerText(), /-\s+connected/);
+  assert.equal(await page.locator("#sinks-part").isVisible(), false);
   assert.deepEqual(page.said, []);
   for (const asked of page.asked) assert.equal(new URL(asked).origin, new URL(program.url).origin);
+});
+
+test("sinks are told of: what they have taken, what waits, what is wrong", async () => {
+  const here = await mkdtemp(join(tmpdir(), "sinks-"));
+  const program = await count(0, "--to-drain", "0s", "--to", `file:${here}/a.jsonl`, "--to", `exec:test -e ${here}/up`);
+  program.keepSending(["a", "b"]);
+  const page = await open(program.url);
+  const sinks = page.locator("#sinks li");
+  await until("both are there", async () => (await sinks.count()) === 2);
+  await until("one takes nothing", async () => /takes nothing.* waiting.*the command ended with status 1/s.test(await sinks.nth(1).innerText()));
+  assert.equal(await sinks.nth(1).getAttribute("data-state"), "reconnecting");
+  await until("the other one does", async () => /\d batches · [1-9][\d,]* rows/.test(await sinks.nth(0).innerText()));
+  assert.equal(await sinks.nth(0).getAttribute("data-state"), "connected");
+  await writeFile(join(here, "up"), "");
+  await until("it takes them again", async () => /^(?!.*takes nothing).*last trouble: /s.test(await sinks.nth(1).innerText()));
+  assert.deepEqual(page.said, []);
 });
 
 test("what the page says is what the API says", async () => {

@@ -232,6 +232,7 @@ function draw() {
     trending();
     ledger();
     sources();
+    sinks();
     latency();
   });
 }
@@ -523,9 +524,7 @@ function sources() {
     const records = behind.reduce((sum, part) => sum + Number(part.lag ?? 0), 0);
     const late = Math.max(0, ...behind.map((part) => Number(part.lag_ms ?? 0)));
     if (behind.length) notes.push(late ? `${lasts(late)} behind` : `${number.format(records)} behind`);
-    const item = h("li", {}, h("span", { className: "dot" }), h("b", {}, plain(source.source)), h("small", {}, notes.join(" · ")));
-    item.dataset.state = source.state;
-    return item;
+    return end(source.source, source.state, notes);
   });
   $("sources").replaceChildren(...items);
   const notes = [];
@@ -533,6 +532,35 @@ function sources() {
   if (state) notes.push(state.failing ? "the state cannot be saved" : `state: ${number.format(state.batches_waiting)} batches to be saved`);
   $("state").textContent = notes.join(" · ");
   $("state").className = state?.failing || known.status.batches_due ? "hint bad" : "hint";
+}
+
+/** Where records come from or results go to. */
+function end(name, state, notes) {
+  const item = h("li", {}, h("span", { className: "dot" }), h("b", {}, plain(name)), h("small", {}, notes.join(" · ")));
+  item.dataset.state = state;
+  return item;
+}
+
+function sinks() {
+  const { sinks = [] } = known.status;
+  const items = sinks.map((sink) => {
+    const gone = sink.lost + sink.refused;
+    const notes = [`${number.format(sink.batches)} batches`, `${number.format(sink.rows)} rows`];
+    if (sink.failing) notes.unshift("takes nothing");
+    // One that has just closed is on its way.
+    if (sink.waiting > 1 || sink.failing) notes.push(`${number.format(sink.waiting)} waiting, ${lasts(sink.lag_ms)} behind`);
+    if (sink.retries) notes.push(`${number.format(sink.retries)} attempts failed`);
+    if (sink.refused) notes.push(`${number.format(sink.refused)} passed over`);
+    if (sink.lost) notes.push(`${number.format(sink.lost)} lost`);
+    const item = end(sink.name, gone ? "failed" : sink.failing ? "reconnecting" : "connected", notes);
+    if (sink.last_error !== null) {
+      const what = sink.failing ? "" : "last trouble: ";
+      item.append(h("small", { className: sink.failing ? "bad" : "" }, what + plain(sink.last_error)));
+    }
+    return item;
+  });
+  $("sinks-part").hidden = !items.length;
+  $("sinks").replaceChildren(...items);
 }
 
 function latency() {

@@ -1,4 +1,4 @@
-//! The head: what the run is, how fast it goes, where its lines went, how its sources stand.
+//! The head: what the run is, how fast it goes, where its lines went, how its sources stand, which sinks lag.
 
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
@@ -6,10 +6,10 @@ use ratatui::text::{Line, Span};
 use super::{Scene, bold, curve, dim, style};
 use crate::ledger::Reason;
 use crate::sink::text::{bytes, duration, escape, grouped, percentiles};
-use crate::view::picture::Picture;
+use crate::view::picture::{EndLine, Picture};
 
-/// Sources that are told of.
-const SOURCES_MAX: usize = 3;
+/// Sources that are told of, and sinks.
+const ENDS_MAX: usize = 3;
 
 /// All of its lines, and a blank one behind them.
 pub(super) fn head(scene: &Scene<'_>) -> Vec<Line<'static>> {
@@ -25,6 +25,7 @@ pub(super) fn head(scene: &Scene<'_>) -> Vec<Line<'static>> {
         lines.push(Line::styled("the state cannot be saved", red));
     }
     lines.extend(sources(picture, red));
+    lines.extend(ends(&picture.sinks, "sinks", red));
     let notes = picture.notes.iter();
     lines.extend(notes.map(|note| Line::styled(escape(note.as_bytes()), dim())));
     lines.push(Line::default());
@@ -112,14 +113,18 @@ fn lag(picture: &Picture) -> Line<'static> {
 
 /// The sources, unless there is one and it is well: that one is in the title.
 fn sources(picture: &Picture, red: Style) -> Vec<Line<'static>> {
-    let sources = &picture.sources;
-    if matches!(&sources[..], [one] if one.is_well && one.state == "connected") {
-        return Vec::new();
+    match &picture.sources[..] {
+        [one] if one.is_well && one.state == "connected" => Vec::new(),
+        sources => ends(sources, "sources", red),
     }
+}
+
+/// A line for each, up to so many.
+fn ends(ends: &[EndLine], what: &str, red: Style) -> Vec<Line<'static>> {
     // Those that are not well come first: there may be no room for all.
-    let (well, unwell): (Vec<_>, Vec<_>) = sources.iter().partition(|one| one.is_well);
-    let told = unwell.into_iter().chain(well).take(SOURCES_MAX);
-    let line = |one: &crate::view::SourceLine| {
+    let (well, unwell): (Vec<_>, Vec<_>) = ends.iter().partition(|one| one.is_well);
+    let told = unwell.into_iter().chain(well).take(ENDS_MAX);
+    let line = |one: &EndLine| {
         let (name, state) = (escape(one.name.as_bytes()), escape(one.state.as_bytes()));
         Line::styled(
             format!("{name}: {state}"),
@@ -127,8 +132,8 @@ fn sources(picture: &Picture, red: Style) -> Vec<Line<'static>> {
         )
     };
     let mut lines: Vec<Line<'_>> = told.map(line).collect();
-    if sources.len() > SOURCES_MAX {
-        let more = format!("and {} more sources", sources.len() - SOURCES_MAX);
+    if ends.len() > ENDS_MAX {
+        let more = format!("and {} more {what}", ends.len() - ENDS_MAX);
         lines.push(Line::styled(more, dim()));
     }
     lines

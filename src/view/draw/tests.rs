@@ -10,7 +10,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::key::KeyRef;
 use crate::ledger::Ledger;
-use crate::view::picture::{KeyNow, SourceLine, WindowNow};
+use crate::view::picture::{EndLine, KeyNow, WindowNow};
 
 fn row(name: &str, count: u64, before: u64, total: u64) -> KeyNow {
     KeyNow {
@@ -37,7 +37,7 @@ fn picture() -> Picture {
             ..Ledger::default()
         },
         keys: 2,
-        sources: vec![SourceLine {
+        sources: vec![EndLine {
             name: "tcp://shop:9998".to_owned(),
             state: "connected".to_owned(),
             is_well: true,
@@ -115,6 +115,11 @@ fn what_is_wrong_is_red() {
     let mut picture = picture();
     picture.sources[0].state = "reconnecting".to_owned();
     picture.sources[0].is_well = false;
+    picture.sinks.push(EndLine {
+        name: "exec:false".to_owned(),
+        state: "takes nothing: it ended with status 1".to_owned(),
+        is_well: false,
+    });
     let terminal = drawn(&picture, &mut Look::default(), &[], (100, 20));
     let screen = lines(&terminal);
     let hue = |text: &str| {
@@ -128,6 +133,7 @@ fn what_is_wrong_is_red() {
     };
     assert_eq!(hue("malformed 5"), Color::Red);
     assert_eq!(hue("tcp://shop:9998: reconnecting"), Color::Red);
+    assert_eq!(hue("exec:false: takes nothing"), Color::Red);
     assert_eq!(hue("counted 995"), Color::Reset);
 }
 

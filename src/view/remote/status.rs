@@ -6,10 +6,11 @@
 use serde_json::Value;
 
 use super::moment;
+use crate::delivery::Delivered;
 use crate::live::Saving;
 use crate::sink::text::behind_in_all;
 use crate::sink::{Latency, Percentiles};
-use crate::view::picture::{Picture, SourceLine};
+use crate::view::picture::{EndLine, Picture};
 
 /// What the text of a status says; `None`: it is none.
 pub(super) fn standing(status: &str) -> Option<Picture> {
@@ -45,6 +46,7 @@ pub(super) fn standing(status: &str) -> Option<Picture> {
         sources: all(&status["sources"])
             .map(|source| source_line(source, &status["lag"]))
             .collect(),
+        sinks: all(&status["sinks"]).filter_map(sink_line).collect(),
         is_over: status["over"].as_bool().unwrap_or(false),
         ..Picture::default()
     })
@@ -78,7 +80,7 @@ fn percentiles(told: &Value) -> Percentiles {
 }
 
 /// A source; `lag` is of all sources' parts.
-fn source_line(source: &Value, lag: &Value) -> SourceLine {
+fn source_line(source: &Value, lag: &Value) -> EndLine {
     let mut parts = all(lag)
         .filter(|part| part["source"] == source["source"])
         .peekable();
@@ -89,13 +91,27 @@ fn source_line(source: &Value, lag: &Value) -> SourceLine {
         });
         format!("{} behind", behind_in_all(records, longest))
     });
-    SourceLine::new(
+    EndLine::new(
         text(&source["source"]),
         text(&source["state"]),
         source["connections"].as_u64(),
         number(&source["losses"]),
         behind,
     )
+}
+
+/// A sink with which something is not as it should be.
+fn sink_line(sink: &Value) -> Option<EndLine> {
+    let told = Delivered {
+        name: text(&sink["name"]).to_owned(),
+        refused: number(&sink["refused"]),
+        lost: number(&sink["lost"]),
+        waiting: number(&sink["waiting"]),
+        is_failing: sink["failing"].as_bool().unwrap_or(false),
+        last_error: sink["last_error"].as_str().map(str::to_owned),
+        ..Delivered::default()
+    };
+    EndLine::sink(&told, number(&sink["lag_ms"]).saturating_mul(1_000_000))
 }
 
 #[cfg(test)]
@@ -112,6 +128,8 @@ mod tests {
                        {"source":"kafka://b/t","state":"connected","connections":null,"bytes":1,"heard":null,"losses":0},
                        {"source":"tcp-listen://:1","state":"connected","connections":3,"bytes":1,"heard":null,"losses":0}],
             "lag":[{"source":"kafka://b/t","partition":0,"next":9,"lag":1200},{"source":"kafka://b/t","partition":1,"next":1,"lag":12}],
+            "sinks":[{"name":"file:a.jsonl","batches":7,"rows":9,"retries":0,"refused":0,"lost":0,"waiting":1,"last_error":null,"failing":false,"lag_ms":900},
+                     {"name":"exec:false","batches":0,"rows":0,"retries":4,"refused":0,"lost":0,"waiting":3,"last_error":"no","failing":true,"lag_ms":15000}],
             "state":{"batches_waiting":2,"batches_waiting_max":4,"waited_ms":5,"failing":true},
             "latency":{"receive_to_counted":{"count":9,"p50_us":120,"p99_us":1,"p999_us":1,"max_us":1}}}"#;
         let picture = standing(status).unwrap();
@@ -132,6 +150,11 @@ mod tests {
             ("listening, 3 connected", true),
         ];
         assert_eq!(states, wanted);
+        let [sink] = &picture.sinks[..] else {
+            panic!("{:?}", picture.sinks);
+        };
+        let told = "takes nothing, 3 batches waiting, 15 s behind: no";
+        assert_eq!((&*sink.name, &*sink.state), ("exec:false", told));
         let saving = picture.saving.unwrap();
         assert_eq!((saving.batches_waiting, saving.is_failing), (2, true));
         assert!(picture.is_paused && !picture.is_over);

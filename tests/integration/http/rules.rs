@@ -12,12 +12,23 @@ use super::client::get;
 use crate::docs::root;
 use crate::support::{Running, tallyline};
 
-/// The names of a run's series, with a state.
+/// The names of a run's series, with a state and a sink.
 fn names() -> BTreeSet<String> {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state.db");
     let flags = [
-        "count", "-", "--by", "k", "--http", "0", "--output", "none", "--every", "20ms",
+        "count",
+        "-",
+        "--by",
+        "k",
+        "--http",
+        "0",
+        "--output",
+        "none",
+        "--every",
+        "20ms",
+        "--to",
+        "exec:cat > /dev/null",
     ];
     let mut command = tallyline(&[&flags[..], &["--state", state.to_str().unwrap()]].concat());
     let (sender, addresses) = channel();

@@ -1,8 +1,10 @@
-//! What becomes of results on their way to sinks, as metrics.
+//! What becomes of results on their way to sinks, as metrics and in the status.
 
 use std::io::Write;
 use std::process::Stdio;
 use std::sync::mpsc::channel;
+
+use serde_json::Value;
 
 use super::client::get;
 use crate::support::{Running, tallyline};
@@ -49,7 +51,28 @@ fn each_sink_tells_what_it_has_taken_and_what_failed() {
         Some(0)
     );
     assert_eq!(figure(&text, "sink_failed_attempts_total", &file), Some(0));
-    assert!(figure(&text, "sink_waiting_batches", "exec:false").is_some());
+    assert!(figure(&text, "sink_waiting_batches", "exec:false") > Some(0));
+    assert_eq!(figure(&text, "sink_failing", "exec:false"), Some(1));
+    assert_eq!(figure(&text, "sink_failing", &file), Some(0));
+    assert!(text.contains("tallyline_sink_lag_seconds{sink=\"exec:false\"} "));
+
+    let status = get(address, "/api/v1/status").json();
+    let [failing, well] = &status["sinks"].as_array().unwrap()[..] else {
+        panic!("{status}");
+    };
+    assert_eq!(failing["name"], "exec:false");
+    assert_eq!(
+        (&failing["batches"], &failing["failing"]),
+        (&0.into(), &true.into())
+    );
+    assert!(failing["waiting"].as_u64() > Some(0), "{failing}");
+    assert_eq!(failing["last_error"], "the command ended with status 1");
+    assert_eq!(well["name"], file.as_str());
+    assert_eq!(
+        (&well["failing"], &well["last_error"]),
+        (&false.into(), &Value::Null)
+    );
+    assert!(well["rows"].as_u64() > Some(0), "{well}");
     drop(stdin);
     assert_eq!(run.finish().status.code(), Some(1));
 }
