@@ -104,7 +104,7 @@ test("sinks are told of: what they have taken, what waits, what is wrong", async
   await until("both are there", async () => (await sinks.count()) === 2);
   await until("one takes nothing", async () => /takes nothing.* waiting.*the command ended with status 1/s.test(await sinks.nth(1).innerText()));
   assert.equal(await sinks.nth(1).getAttribute("data-state"), "reconnecting");
-  await until("the other one does", async () => /\d batches · [1-9][\d,]* rows/.test(await sinks.nth(0).innerText()));
+  await until("the other one does", async () => /\d batches, [1-9][\d,]* rows taken/.test(await sinks.nth(0).innerText()));
   assert.equal(await sinks.nth(0).getAttribute("data-state"), "connected");
   await writeFile(join(here, "up"), "");
   await until("it takes them again", async () => /^(?!.*takes nothing).*last trouble: /s.test(await sinks.nth(1).innerText()));

@@ -545,13 +545,13 @@ function sinks() {
   const { sinks = [] } = known.status;
   const items = sinks.map((sink) => {
     const gone = sink.lost + sink.refused;
-    const notes = [`${number.format(sink.batches)} batches`, `${number.format(sink.rows)} rows`];
+    const notes = [`${number.format(sink.batches)} batches, ${number.format(sink.rows)} rows taken`];
     if (sink.failing) notes.unshift("takes nothing");
     // One that has just closed is on its way.
-    if (sink.waiting > 1 || sink.failing) notes.push(`${number.format(sink.waiting)} waiting, ${lasts(sink.lag_ms)} behind`);
+    if (sink.waiting > 1 || sink.failing) notes.push(`${number.format(sink.waiting)} batches waiting, ${lasts(sink.lag_ms)} behind`);
     if (sink.retries) notes.push(`${number.format(sink.retries)} attempts failed`);
-    if (sink.refused) notes.push(`${number.format(sink.refused)} passed over`);
-    if (sink.lost) notes.push(`${number.format(sink.lost)} lost`);
+    if (sink.refused) notes.push(`${number.format(sink.refused)} batches passed over`);
+    if (sink.lost) notes.push(`${number.format(sink.lost)} batches lost`);
     const item = end(sink.name, gone ? "failed" : sink.failing ? "reconnecting" : "connected", notes);
     if (sink.last_error !== null) {
       const what = sink.failing ? "" : "last trouble: ";
