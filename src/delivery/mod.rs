@@ -30,12 +30,6 @@ mod http;
 mod kafka;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(feature = "postgres")]
-mod tables;
-#[cfg(feature = "postgres")]
-mod pgpass;
-#[cfg(feature = "postgres")]
-mod pgtls;
 
 pub use courier::{Courier, Feed};
 pub use dispatch::Dispatch;

@@ -2,7 +2,7 @@
 
 use postgres::Client;
 
-use super::postgres::Fault;
+use super::Fault;
 
 /// A table's columns, with their types as PostgreSQL calls them.
 type Columns = &'static [(&'static str, &'static str)];

@@ -11,6 +11,10 @@
 //! a text, the character U+0000, is an escape there, as all control characters are. No two keys have the same JSON. An index cannot
 //! hold a key of 64 KiB, so rows are told apart by the key's SHA-256 (`key_hash`), which is as good.
 
+mod password;
+mod tables;
+mod tls;
+
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -20,12 +24,11 @@ use postgres::{Client, Config, Transaction};
 use sha2::{Digest, Sha256};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use self::tables::Tables;
+use self::tls::Tls;
 use super::outlet::{Context, Outlet, Receipt, Refusal};
 use super::parcel::{Choice, Parcel, Report};
-use super::pgpass;
-use super::pgtls::Tls;
 use super::spec::{PostgresOptions, SinkSpec};
-use super::tables::Tables;
 use crate::clock::Timestamp;
 use crate::error::{Error, reason};
 use crate::ledger::Ledger;
@@ -77,7 +80,7 @@ impl PostgresOutlet {
             .application_name("tallyline")
             .connect_timeout(spec.timeout)
             .tcp_user_timeout(spec.timeout);
-        let password = pgpass::password(&config, options.password.as_deref());
+        let password = password::password(&config, options.password.as_deref());
         if let Some(password) = password.map_err(wrong)? {
             config.password(password);
         }
