@@ -17,7 +17,7 @@ use criterion::{
     BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main,
 };
 use tallyline::clock::Timestamp;
-use tallyline::delivery::{Context, Outlet, Packer, Parcel, SinkSpec, open};
+use tallyline::delivery::{Context, Cut, Outlet, Packer, Parcel, SinkSpec, open};
 use tallyline::key::KeyRef;
 use tallyline::ledger::Ledger;
 use tallyline::sink::{BatchReport, Hidden, Row, Rows};
@@ -69,7 +69,9 @@ fn sink(text: &str) -> Box<dyn Outlet> {
 
 fn deliver(outlet: &mut dyn Outlet, parcel: &Parcel, keys: usize) {
     outlet.begin(parcel).expect("it is ready");
-    let receipt = outlet.deliver(parcel).expect("it is taken");
+    let receipt = outlet
+        .deliver(parcel, &Cut::default())
+        .expect("it is taken");
     assert_eq!(receipt.rows, keys as u64);
 }
 
@@ -161,7 +163,7 @@ mod tables {
 
     use criterion::measurement::WallTime;
     use criterion::{BatchSize, BenchmarkGroup};
-    use postgres::{Client, NoTls};
+    use torture::postgres::{self, Client, NoTls};
 
     use super::{bench_next, deliver, parcel, sink};
 

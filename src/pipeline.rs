@@ -17,7 +17,8 @@ use crate::clock::{Clock, Timestamp};
 use crate::counts::Counts;
 use crate::decimal::Decimal;
 use crate::delivery::{
-    Courier, Delivered, Deliveries, DeliverySettings, Dispatch, Feed, PACKED_ROW_BYTES, Queue,
+    Courier, Delivered, Deliveries, DeliverySettings, Dispatch, Feed, PACKED_ROW_BYTES, Porter,
+    Queue,
 };
 use crate::error::{Error, reason};
 use crate::event::{BATCH_BYTES, EventSettings, EventWindows, pane_nanos};
@@ -446,14 +447,19 @@ impl Pipeline {
         };
         let mut couriers = Vec::new();
         for (number, (sink, feed)) in deliveries.sinks.into_iter().zip(feeds).enumerate() {
+            let (porter, hatch) = Porter::new(sink.outlet);
             let courier = Courier {
                 feed,
-                outlet: sink.outlet,
+                hatch,
                 figures: sink.figures,
                 drain,
                 stop: self.poll.stop(),
                 clock: Arc::clone(&self.clock),
             };
+            // Its courier waits for it, unless it is of no use any more.
+            drop(start(format!("outlet-{number}"), None, move || {
+                porter.run();
+            })?);
             let name = format!("sink-{number}");
             couriers.push(start(name, None, move || courier.run())?);
         }

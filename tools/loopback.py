@@ -89,6 +89,13 @@ class Server:
         self.end(signal.SIGKILL)
         raise Trouble(f"the {self.kind} did not come up within {START_SECONDS_MAX} s; see {self.log}")
 
+    def signal_all(self, number):
+        """Tells every process of the server."""
+        try:
+            os.killpg(int(self.pid_file.read_text()), number)
+        except ProcessLookupError:
+            pass
+
     def read_log(self):
         return self.log.read_text(errors="replace")
 
@@ -102,6 +109,8 @@ class Server:
                 os.killpg(pid, number)
             except ProcessLookupError:
                 pass
+            # One that is frozen would not hear of it.
+            self.signal_all(signal.SIGCONT)
             for _ in waiting(STOP_SECONDS_MAX):
                 if not group_exists(pid):
                     self.pid_file.unlink(missing_ok=True)
@@ -147,7 +156,7 @@ def main(make, program, description, add_arguments=None):
     """Does what the command line says with the server that `make` makes of a name; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog=program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["start", "kill", "restart", "status", "stop"])
+    parser.add_argument("what", choices=["start", "kill", "restart", "freeze", "thaw", "status", "stop"])
     parser.add_argument("--name", default="default", help="which one; each has its own ports and data")
     parser.add_argument("--for", type=int, default=3 * 3600, dest="seconds", metavar="SECONDS",
                         help="it ends by itself after that time (default: three hours)")
@@ -179,6 +188,10 @@ def act(server, args):
     elif args.what == "kill":
         if not server.end(signal.SIGKILL):
             raise Trouble(f"there is no {server.kind} to kill")
+    elif args.what in ("freeze", "thaw"):
+        if server.pid() is None:
+            raise Trouble(f"there is no {server.kind} to {args.what}")
+        server.signal_all(signal.SIGSTOP if args.what == "freeze" else signal.SIGCONT)
     elif args.what == "status":
         if server.pid() is None:
             raise Trouble(f"no {server.kind} is running")

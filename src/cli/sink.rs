@@ -27,7 +27,8 @@ pub struct DeliverArgs {
     #[arg(long, value_name = "BYTES", default_value = "256MiB", value_parser = size)]
     pub to_spool: usize,
 
-    /// How long a run that ends goes on trying a sink that takes nothing.
+    /// How long a run that ends goes on trying a sink that fails. What it is doing then is not waited for; a sink
+    /// that had not failed before has its timeout= for the batch at hand.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub to_drain: Duration,
 

@@ -8,8 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::figures::{Figures, batches};
-use super::outlet::{Outlet, Receipt, Refusal};
+use super::outlet::{Receipt, Refusal};
 use super::parcel::Parcel;
+use super::porter::{Hatch, Task};
 use super::queue::Queue;
 use crate::clock::Clock;
 use crate::reader::Stop;
@@ -77,7 +78,7 @@ pub struct Courier {
     /// Where they come from.
     pub feed: Feed,
     /// Where they go.
-    pub outlet: Box<dyn Outlet>,
+    pub hatch: Hatch,
     /// What became of them.
     pub figures: Arc<Figures>,
     /// How long it goes on trying when the run is over.
@@ -102,29 +103,25 @@ impl Courier {
                 }
                 Ok(None) => break,
                 Err(refusal) => {
-                    if !self.again(&refusal, &mut trouble, Duration::ZERO) {
+                    if !self.again(&refusal, &mut trouble) {
                         return self.give_up(&trouble);
                     }
                 }
             }
         }
-        if let Err(refusal) = self.outlet.finish() {
+        if let Err(refusal) = self.hatch.finish() {
             self.figures.refuse(&refusal.to_string());
             tracing::error!("{}: {refusal}", self.figures.name);
         }
     }
 
     /// Hands a parcel over until it is taken or will never be. `false`: time is up.
-    fn carry(&mut self, parcel: &Parcel, trouble: &mut Trouble) -> bool {
+    fn carry(&mut self, parcel: &Arc<Parcel>, trouble: &mut Trouble) -> bool {
         loop {
-            let begun = self.clock.now();
-            let made_ready = self.outlet.begin(parcel);
-            if let Ok(Some(mark)) = &made_ready
-                && !self.feed.note(mark.clone())
-            {
+            let Some(answer) = self.attempt(parcel, trouble) else {
                 return false;
-            }
-            match made_ready.and_then(|_| self.outlet.deliver(parcel)) {
+            };
+            match answer {
                 Ok(Receipt { rows, mark }) => {
                     self.figures.took(rows);
                     self.figures.came(parcel.end());
@@ -144,8 +141,7 @@ impl Courier {
                     return true;
                 }
                 Err(refusal) => {
-                    let taken = self.clock.now().nanos_since(begun);
-                    if !self.again(&refusal, trouble, Duration::from_nanos(taken)) {
+                    if !self.again(&refusal, trouble) {
                         return false;
                     }
                 }
@@ -153,8 +149,56 @@ impl Courier {
         }
     }
 
-    /// Pauses before the next attempt, after one that took so long. `false`: there is to be none.
-    fn again(&self, refusal: &Refusal, trouble: &mut Trouble, taken: Duration) -> bool {
+    /// One attempt. `None`: it could not be waited for.
+    fn attempt(
+        &self,
+        parcel: &Arc<Parcel>,
+        trouble: &mut Trouble,
+    ) -> Option<Result<Receipt, Refusal>> {
+        let made_ready = self.hand(Task::Begin(Arc::clone(parcel)), trouble)?;
+        match made_ready {
+            Ok(Receipt {
+                mark: Some(mark), ..
+            }) if !self.feed.note(mark.clone()) => None,
+            Ok(_) => self.hand(Task::Deliver(Arc::clone(parcel)), trouble),
+            refused => Some(refused),
+        }
+    }
+
+    /// Has the outlet do something. One that has not failed before has all the time that its own limits give; one that
+    /// has is not waited for beyond the drain (`None`).
+    fn hand(&self, task: Task, trouble: &mut Trouble) -> Option<Result<Receipt, Refusal>> {
+        let mut last = self.clock.now();
+        let mut tick = || {
+            let now = self.clock.now();
+            trouble.count(
+                self.feed.is_over(),
+                Duration::from_nanos(now.nanos_since(last)),
+            );
+            last = now;
+            self.tell_stopped();
+            trouble.told.is_none() || !self.is_drained(trouble)
+        };
+        let answer = self.hatch.hand(task, SLICE, &mut tick);
+        tick();
+        answer
+    }
+
+    /// Whether the run is over, and the sink has failed for long enough since.
+    fn is_drained(&self, trouble: &Trouble) -> bool {
+        self.feed.is_over() && trouble.drained >= self.drain
+    }
+
+    fn tell_stopped(&self) {
+        if let Feed::Spool(spool) = &self.feed
+            && self.stop.is_stopped()
+        {
+            spool.tell_stopped();
+        }
+    }
+
+    /// Pauses before the next attempt. `false`: there is to be none.
+    fn again(&self, refusal: &Refusal, trouble: &mut Trouble) -> bool {
         self.figures.failed(&refusal.to_string());
         let pause = trouble.next(refusal);
         if trouble.is_news(refusal) {
@@ -163,11 +207,9 @@ impl Courier {
                 self.figures.name
             );
         }
-        let is_over = self.feed.is_over();
-        trouble.count(is_over, taken);
         let mut left = pause;
         while !left.is_zero() {
-            if self.feed.is_over() && trouble.drained >= self.drain {
+            if self.is_drained(trouble) {
                 return false;
             }
             let slice = left.min(SLICE);
@@ -175,11 +217,7 @@ impl Courier {
             thread::park_timeout(slice);
             left -= slice;
             trouble.count(self.feed.is_over(), slice);
-            if let Feed::Spool(spool) = &self.feed
-                && self.stop.is_stopped()
-            {
-                spool.tell_stopped();
-            }
+            self.tell_stopped();
         }
         true
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::outlet::{Context, Outlet, Receipt, Refusal};
+use super::outlet::{Context, Cut, Outlet, Receipt, Refusal};
 use super::parcel::{Choice, Parcel};
 use super::print::each;
 use super::spec::SinkSpec;
@@ -42,7 +42,7 @@ impl ExecOutlet {
         }
     }
 
-    fn run(&self, parcel: &Parcel, lines: &[u8]) -> io::Result<ExitStatus> {
+    fn run(&self, parcel: &Parcel, lines: &[u8], cut: &Cut) -> io::Result<ExitStatus> {
         let mut child = Command::new("sh")
             .args(["-c", &self.command])
             .env("BATCH", parcel.batch().to_string())
@@ -60,7 +60,7 @@ impl ExecOutlet {
                     drop(stdin.write_all(lines));
                 }
             });
-            let status = wait(&mut child, self.timeout, || feeding.is_finished());
+            let status = wait(&mut child, self.timeout, cut, || feeding.is_finished());
             if !matches!(status, Ok(Some(_))) {
                 kill(&child);
                 child.wait()?;
@@ -75,14 +75,15 @@ impl ExecOutlet {
     }
 }
 
-/// Waits until the command has ended and its input is gone; `None`: that takes too long.
+/// Waits until the command has ended and its input is gone; `None`: that takes too long, or is of no use any more.
 fn wait(
     child: &mut Child,
     timeout: Duration,
+    cut: &Cut,
     is_fed: impl Fn() -> bool,
 ) -> io::Result<Option<ExitStatus>> {
     let mut waited = Duration::ZERO;
-    while waited < timeout {
+    while waited < timeout && !cut.is_cut() {
         if let Some(status) = child.try_wait()?
             && is_fed()
         {
@@ -121,14 +122,14 @@ impl Outlet for ExecOutlet {
         )))
     }
 
-    fn deliver(&mut self, parcel: &Parcel) -> Result<Receipt, Refusal> {
+    fn deliver(&mut self, parcel: &Parcel, cut: &Cut) -> Result<Receipt, Refusal> {
         let mut lines = Vec::new();
         let rows = each(parcel, &self.choice, JsonSink::new(&mut lines))?;
         if lines.is_empty() {
             return Ok(Receipt::default());
         }
         let later = |told: String| Err(Refusal::Later(told, None));
-        match self.run(parcel, &lines) {
+        match self.run(parcel, &lines, cut) {
             Ok(status) if status.success() => Ok(Receipt { rows, mark: None }),
             Ok(status) => later(match (status.code(), status.signal()) {
                 (Some(code), _) => format!("the command ended with status {code}"),

@@ -20,7 +20,7 @@ use std::str::FromStr;
 use jiff::fmt::strtime;
 use rustix::fs::{Access, access};
 
-use super::outlet::{Context, Outlet, Receipt, Refusal};
+use super::outlet::{Context, Cut, Outlet, Receipt, Refusal};
 use super::parcel::{Choice, Parcel};
 use super::print::{Format, Packing, packed, print};
 use super::spec::{FileOptions, SinkSpec};
@@ -243,7 +243,7 @@ impl Outlet for FileOutlet {
         }
     }
 
-    fn deliver(&mut self, parcel: &Parcel) -> Result<Receipt, Refusal> {
+    fn deliver(&mut self, parcel: &Parcel, _: &Cut) -> Result<Receipt, Refusal> {
         let current = self.current.take();
         let mut current = current.expect("it was made ready for the parcel");
         let before = current.bytes;

@@ -23,7 +23,7 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue, Response};
 use ureq::typestate::AgentScope;
 use ureq::{Agent, Body};
 
-use super::outlet::{Context, Outlet, Receipt, Refusal};
+use super::outlet::{CHECK_WAIT, Context, Cut, Outlet, Receipt, Refusal};
 use super::parcel::{Choice, Parcel};
 use super::print::each;
 use super::spec::{HttpOptions, SinkSpec};
@@ -40,6 +40,7 @@ pub(super) struct HttpOutlet {
     url: String,
     job: String,
     choice: Choice,
+    timeout: Duration,
     headers: HeaderMap,
     secret: Option<Vec<u8>>,
 }
@@ -102,6 +103,7 @@ impl HttpOutlet {
             url: url.to_owned(),
             job: context.job.clone(),
             choice: spec.choice,
+            timeout: spec.timeout,
             headers,
             secret,
         })
@@ -154,7 +156,12 @@ impl Outlet for HttpOutlet {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let response = request.call().map_err(unreachable)?;
+        let wait = self.timeout.min(CHECK_WAIT);
+        let request = request.config().timeout_global(Some(wait)).build();
+        let response = request.call().map_err(|error| match error {
+            ureq::Error::Timeout(_) => Refusal::Later("it does not answer".to_owned(), None),
+            error => unreachable(error),
+        })?;
         match response.status().as_u16() {
             status @ (401 | 403) => Err(Refusal::Wrong(format!(
                 "it answers {status} to HEAD: we may not; give what it wants with headers=FILE"
@@ -163,7 +170,7 @@ impl Outlet for HttpOutlet {
         }
     }
 
-    fn deliver(&mut self, parcel: &Parcel) -> Result<Receipt, Refusal> {
+    fn deliver(&mut self, parcel: &Parcel, _: &Cut) -> Result<Receipt, Refusal> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         let rows = each(parcel, &self.choice, JsonSink::new(&mut encoder))?;
         encoder.flush()?;

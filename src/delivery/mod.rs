@@ -11,8 +11,9 @@
 //! Without a state parcels wait in memory ([`Queue`]), in as many bytes; beyond, the oldest are let go, counted and
 //! told.
 //!
-//! A sink that fails is tried again, for ever, with growing pauses; at the end of a run for `--to-drain` more. Others
-//! go on. Only what a sink says can never be taken ([`Refusal::Never`]) is passed over, counted and told.
+//! A sink that fails is tried again, for ever, with growing pauses; at the end of a run for `--to-drain` more, and then
+//! not waited for, whatever it is doing ([`Porter`]). Others go on. Only what a sink says can never be taken
+//! ([`Refusal::Never`]) is passed over, counted and told.
 
 mod parcel;
 mod spec;
@@ -20,6 +21,7 @@ mod outlet;
 mod figures;
 mod queue;
 mod dispatch;
+mod porter;
 mod courier;
 mod print;
 mod file;
@@ -35,8 +37,9 @@ pub use courier::{Courier, Feed};
 pub use dispatch::Dispatch;
 pub(crate) use figures::batches;
 pub use figures::{Delivered, Figures};
-pub use outlet::{Context, Outlet, Receipt, Refusal, open};
+pub use outlet::{Context, Cut, Outlet, Receipt, Refusal, open};
 pub use parcel::{Choice, Packer, Parcel, Report};
+pub use porter::{Hatch, Porter};
 pub use queue::Queue;
 pub use spec::{SinkSpec, Target};
 

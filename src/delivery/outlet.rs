@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::exec::ExecOutlet;
@@ -12,12 +14,15 @@ use super::spec::{SinkSpec, Target};
 use crate::error::{Error, reason};
 use crate::sink::SinkOptions;
 
+/// How long it is waited, as a run begins, for a sink to say that it could take parcels.
+pub(super) const CHECK_WAIT: Duration = Duration::from_secs(10);
+
 /// Takes parcels, one at a time, in the order of the batches.
 ///
 /// A parcel that was not taken is handed over again, and so may one be that was taken in part, or wholly by a process
 /// that died before it could say so: what makes that harmless is the outlet's matter.
 pub trait Outlet: Send {
-    /// Sees whether it could take a parcel, and changes nothing that others see. Says what it found.
+    /// Sees whether it could take a parcel, within some seconds, and changes nothing that others see. Says what it found.
     ///
     /// # Errors
     /// Why it could not.
@@ -33,11 +38,12 @@ pub trait Outlet: Send {
         Ok(None)
     }
 
-    /// Takes a parcel, for which it was made ready.
+    /// Takes a parcel, for which it was made ready. When that is cut off nobody waits for it any more, and what it has
+    /// started is to end.
     ///
     /// # Errors
     /// Why it does not.
-    fn deliver(&mut self, parcel: &Parcel) -> Result<Receipt, Refusal>;
+    fn deliver(&mut self, parcel: &Parcel, cut: &Cut) -> Result<Receipt, Refusal>;
 
     /// What it keeps at the most beside the parcel at hand, in bytes, if that is worth counting.
     fn own_bytes_max(&self) -> u64 {
@@ -50,6 +56,23 @@ pub trait Outlet: Send {
     /// What could not be brought to its end; it is not tried again.
     fn finish(&mut self) -> Result<(), Refusal> {
         Ok(())
+    }
+}
+
+/// Says that an attempt is of no use any more, though it is under way.
+#[derive(Clone, Debug, Default)]
+pub struct Cut(Arc<AtomicBool>);
+
+impl Cut {
+    /// Says so.
+    pub(super) fn cut(&self) {
+        // Relaxed, as below: it says no more than itself.
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was said.
+    pub fn is_cut(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -84,6 +107,13 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+/// As which it comes through where something is written.
+impl From<Refusal> for io::Error {
+    fn from(refusal: Refusal) -> io::Error {
+        io::Error::other(refusal)
+    }
+}
 
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Refusal {

@@ -266,7 +266,9 @@ mod tests {
 
     use super::*;
     use crate::clock::{Timestamp, VirtualClock};
-    use crate::delivery::{Courier, Feed, Figures, Outlet, Packer, Parcel, Receipt, Refusal};
+    use crate::delivery::{
+        Courier, Cut, Feed, Figures, Outlet, Packer, Parcel, Porter, Receipt, Refusal,
+    };
     use crate::lane::Mark;
     use crate::ledger::Ledger;
     use crate::reader::ReaderPoll;
@@ -414,7 +416,7 @@ mod tests {
             Ok((parcel.batch() == 1).then(|| "begun".to_owned()))
         }
 
-        fn deliver(&mut self, parcel: &Parcel) -> Result<Receipt, Refusal> {
+        fn deliver(&mut self, parcel: &Parcel, _: &Cut) -> Result<Receipt, Refusal> {
             let db = rusqlite::Connection::open(&self.path).unwrap();
             let mark = db.query_row("SELECT mark FROM sink", [], |row| row.get(0));
             self.marks.lock().unwrap().push(mark.unwrap());
@@ -444,12 +446,14 @@ mod tests {
         let (mut sender, stage) = connect(saver, 9, &merge, Vec::new(), &clock);
         merge.adopt();
         let marks: Arc<Mutex<Vec<Option<String>>>> = Arc::default();
+        let (porter, hatch) = Porter::new(Box::new(Looking {
+            path: path.clone(),
+            marks: Arc::clone(&marks),
+        }));
+        std::thread::spawn(move || porter.run());
         let courier = Courier {
             feed: Feed::Spool(spool.connect(&path).next().unwrap()),
-            outlet: Box::new(Looking {
-                path: path.clone(),
-                marks: Arc::clone(&marks),
-            }),
+            hatch,
             figures: Arc::clone(&figures),
             drain: Duration::ZERO,
             stop,

@@ -37,3 +37,4 @@ mod bad_lines;
 mod restart;
 mod state;
 mod sinks;
+mod hung_sinks;

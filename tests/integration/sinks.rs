@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 use rustix::process::Signal;
 use serde_json::Value;
 use tallyline::clock::Timestamp;
-use tallyline::delivery::{self, Context, Packer, Parcel, SinkSpec};
+use tallyline::delivery::{self, Context, Cut, Packer, Parcel, SinkSpec};
 use tallyline::key::KeyRef;
 use tallyline::ledger::Ledger;
 use tallyline::sink::{BatchReport, Hidden, Row, Rows};
@@ -312,11 +312,11 @@ fn what_a_run_that_was_killed_wrote_is_told_from_what_was_there_before() {
     let mut sink = open(None);
     let begun = sink.begin(&first).unwrap().unwrap();
     assert_eq!(sink.begin(&first).unwrap(), None, "it has been told");
-    sink.deliver(&first).unwrap();
+    sink.deliver(&first, &Cut::default()).unwrap();
     // Killed: the state knows where the sink was about to write, and no more.
     let mut sink = open(Some(&begun));
     assert_eq!(sink.begin(&first).unwrap(), None);
-    let behind_first = sink.deliver(&first).unwrap().mark.unwrap();
+    let behind_first = sink.deliver(&first, &Cut::default()).unwrap().mark.unwrap();
     let text = place.read("a.jsonl");
     let text = text.strip_prefix("mine\n").unwrap();
     assert_eq!(batches(text), [1]);
@@ -325,11 +325,11 @@ fn what_a_run_that_was_killed_wrote_is_told_from_what_was_there_before() {
     sink.begin(&second).unwrap().unwrap();
     let mut sink = open(Some(&behind_first));
     let begun = sink.begin(&second).unwrap().unwrap();
-    sink.deliver(&second).unwrap();
+    sink.deliver(&second, &Cut::default()).unwrap();
     // And killed behind the first batch of the next file.
     let mut sink = open(Some(&begun));
     assert_eq!(sink.begin(&second).unwrap(), None);
-    sink.deliver(&second).unwrap();
+    sink.deliver(&second, &Cut::default()).unwrap();
     assert_eq!(batches(&place.read("a.jsonl")), [2]);
     assert!(place.read("a.1.jsonl").ends_with(text));
 }

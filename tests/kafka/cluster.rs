@@ -207,6 +207,15 @@ impl OwnBroker {
     pub(crate) fn restart(&self) {
         tool(&self.name, "restart");
     }
+
+    /// Nothing of it runs any more, though its connections stay open.
+    pub(crate) fn freeze(&self) {
+        tool(&self.name, "freeze");
+    }
+
+    pub(crate) fn thaw(&self) {
+        tool(&self.name, "thaw");
+    }
 }
 
 impl Drop for OwnBroker {

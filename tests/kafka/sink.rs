@@ -478,10 +478,22 @@ fn to_try_a_sink_writes_nothing_and_disturbs_nobody() {
 
 #[test]
 fn a_broker_killed_and_restarted_costs_no_batch_and_doubles_none() {
-    if broker().is_none() {
-        return;
+    if broker().is_some() {
+        let own = OwnBroker::start("killed-under-a-sink");
+        lost_for_a_while(&own, OwnBroker::kill, OwnBroker::restart);
     }
-    let own = OwnBroker::start("killed-under-a-sink");
+}
+
+#[test]
+fn a_broker_that_is_frozen_and_thaws_costs_no_batch_and_doubles_none() {
+    if broker().is_some() {
+        let own = OwnBroker::start("frozen-under-a-sink");
+        lost_for_a_while(&own, OwnBroker::freeze, OwnBroker::thaw);
+    }
+}
+
+/// Counts before, while and after a broker is lost, which is told, and compares what consumers have with what was printed.
+fn lost_for_a_while(own: &OwnBroker, lose: fn(&OwnBroker), find: fn(&OwnBroker)) {
     let place = Place::at(&own.address, &[]);
     let mut command = tallyline(&["count", "-", "--by=status", "--output=json", "--every=50ms"]);
     command
@@ -489,7 +501,7 @@ fn a_broker_killed_and_restarted_costs_no_batch_and_doubles_none() {
             "--to-drain=60s",
             "--state",
             &place.path("s.db"),
-            &place.sink(""),
+            &place.sink("timeout=3s"),
         ])
         .stdin(Stdio::piped());
     let (told, tells) = mpsc::channel();
@@ -511,7 +523,7 @@ fn a_broker_killed_and_restarted_costs_no_batch_and_doubles_none() {
         }
     };
     batches_with("before", 5, &mut stdin);
-    own.kill();
+    lose(own);
     // Nobody waits for the broker.
     batches_with("meanwhile", 5, &mut stdin);
     assert!(
@@ -519,7 +531,7 @@ fn a_broker_killed_and_restarted_costs_no_batch_and_doubles_none() {
             .iter()
             .any(|line| line.contains("tried again, counting goes on"))
     );
-    own.restart();
+    find(own);
     batches_with("after", 5, &mut stdin);
     assert!(
         tells

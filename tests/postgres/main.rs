@@ -19,5 +19,6 @@ mod support;
 mod server;
 
 mod faults;
+mod frozen;
 mod rows;
 mod tls;

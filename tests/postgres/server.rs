@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use postgres::{Client, NoTls};
 use tempfile::TempDir;
+use torture::postgres::{self, Client, NoTls};
 
 use crate::support::tallyline;
 
@@ -22,7 +22,6 @@ impl Place {
     /// `None`, with a word on why nothing is tested, if no server is named.
     #[allow(clippy::print_stderr, reason = "a test's own output")]
     pub(crate) fn new() -> Option<Place> {
-        static COUNTER: AtomicU32 = AtomicU32::new(0);
         let Ok(url) = std::env::var("TEST_POSTGRES") else {
             eprintln!(
                 "skipped: TEST_POSTGRES is not set; run: export $(tools/postgres-server start)"
@@ -30,8 +29,14 @@ impl Place {
             return None;
         };
         let password = std::env::var("TEST_POSTGRES_PASSWORD").unwrap();
+        Some(Place::at(&url, &password))
+    }
+
+    /// On this server.
+    pub(crate) fn at(url: &str, password: &str) -> Place {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
         let mut config: postgres::Config = url.parse().unwrap();
-        let mut client = config.password(&password).connect(NoTls).unwrap();
+        let mut client = config.password(password).connect(NoTls).unwrap();
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let schema = format!("t{}_{number}", std::process::id());
         let make = format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}");
@@ -42,12 +47,12 @@ impl Place {
         let place = Place {
             client,
             schema,
-            url,
-            password,
+            url: url.to_owned(),
+            password: password.to_owned(),
             folder: tempfile::tempdir().unwrap(),
         };
         place.write("in.jsonl", "");
-        Some(place)
+        place
     }
 
     /// Of everybody there.

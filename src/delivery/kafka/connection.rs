@@ -16,7 +16,7 @@ use super::events::Events;
 use super::position::Position;
 use super::rows::{Sent, each};
 use super::told;
-use crate::delivery::outlet::Refusal;
+use crate::delivery::outlet::{Cut, Refusal};
 use crate::delivery::parcel::{Choice, Parcel};
 use crate::kafka::is_refusal;
 
@@ -38,17 +38,20 @@ const LOST_MAX: Duration = Duration::from_secs(5);
 /// How long the end of a transaction may take that is of no use any more.
 const ABORT_MAX: Duration = Duration::from_secs(1);
 
-/// When an attempt is to be over.
+/// When an attempt is to be over: then, or now if it is cut off.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Deadline(Instant);
+pub(super) struct Deadline<'a>(Instant, &'a Cut);
 
-impl Deadline {
-    pub(super) fn after(time: Duration) -> Deadline {
-        Deadline(Instant::now() + time)
+impl<'a> Deadline<'a> {
+    pub(super) fn after(time: Duration, cut: &'a Cut) -> Deadline<'a> {
+        Deadline(Instant::now() + time, cut)
     }
 
     pub(super) fn left(self) -> Duration {
-        self.0.saturating_duration_since(Instant::now())
+        match self.1.is_cut() {
+            true => Duration::ZERO,
+            false => self.0.saturating_duration_since(Instant::now()),
+        }
     }
 }
 
@@ -90,7 +93,7 @@ impl Connection {
 
     /// Shuts out whoever has used this name for transactions before, and brings what he has begun to an end: his
     /// last transaction has happened, or will never happen, when this returns.
-    pub(super) fn take_over(&mut self, deadline: Deadline) -> Result<(), Refusal> {
+    pub(super) fn take_over(&mut self, deadline: Deadline<'_>) -> Result<(), Refusal> {
         let line = &mut self.line;
         line.patiently(deadline, SLICE, |producer, slice| {
             producer.init_transactions(slice)
@@ -102,7 +105,7 @@ impl Connection {
         &mut self,
         group: ConsumerGroupMetadata,
         position: Position,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
     ) -> Result<(), Refusal> {
         let transactions = Transactions { group, position };
         self.line.begin()?;
@@ -126,7 +129,7 @@ impl Connection {
         parcel: &Parcel,
         choice: &Choice,
         (job, owner): (&str, &str),
-        deadline: Deadline,
+        deadline: Deadline<'_>,
     ) -> Result<Sent, Refusal> {
         let (line, topic) = (&mut self.line, &self.topic);
         let Some(transactions) = &mut self.transactions else {
@@ -165,7 +168,7 @@ impl Line {
         &mut self,
         Transactions { group, position }: &Transactions,
         topic: &str,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
     ) -> Result<(), Refusal> {
         let offsets = position.offsets(topic);
         let offsets = offsets.map_err(|error| told(&error, None))?;
@@ -184,7 +187,7 @@ impl Line {
         parcel: &Parcel,
         choice: &Choice,
         (job, topic): (&str, &str),
-        deadline: Deadline,
+        deadline: Deadline<'_>,
     ) -> Result<Sent, Refusal> {
         let mut count = 0;
         let sent = each(parcel, choice, job, |key, value| {
@@ -203,7 +206,7 @@ impl Line {
     fn send_one(
         &mut self,
         mut record: BaseRecord<'_, [u8], [u8]>,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
     ) -> Result<bool, Refusal> {
         loop {
             let (error, returned) = match self.producer.send(record) {
@@ -223,7 +226,7 @@ impl Line {
     }
 
     /// Waits until brokers have all messages.
-    fn settle(&mut self, deadline: Deadline) -> Result<(), Refusal> {
+    fn settle(&mut self, deadline: Deadline<'_>) -> Result<(), Refusal> {
         self.patiently(deadline, SHORT_SLICE, |producer, slice| {
             producer.flush(slice)
         })?;
@@ -233,7 +236,7 @@ impl Line {
     /// Calls what may be called again when it was not done in time, until it is done.
     fn patiently(
         &mut self,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
         slice: Duration,
         call: impl Fn(&BaseProducer<Events>, Duration) -> Result<(), KafkaError>,
     ) -> Result<(), Refusal> {
@@ -255,7 +258,7 @@ impl Line {
     }
 
     /// Whether it is worth while to go on.
-    fn look(&mut self, deadline: Deadline) -> Result<(), Refusal> {
+    fn look(&mut self, deadline: Deadline<'_>) -> Result<(), Refusal> {
         self.hear();
         let (taken, refused) = {
             let context = self.producer.context();

@@ -30,7 +30,7 @@ use rdkafka::producer::BaseProducer;
 use self::connection::{Connection, Deadline};
 use self::events::Events;
 use self::position::Reader;
-use super::outlet::{Context, Outlet, Receipt, Refusal};
+use super::outlet::{Context, Cut, Outlet, Receipt, Refusal};
 use super::parcel::{Choice, Parcel};
 use super::spec::SinkSpec;
 use crate::error::Error;
@@ -92,6 +92,8 @@ pub(super) struct KafkaOutlet {
     connection: Option<Connection>,
     /// Whether we have delivered before, or were about to.
     has_claimed: bool,
+    /// Whether brokers have ever answered.
+    has_found: bool,
 }
 
 impl KafkaOutlet {
@@ -137,6 +139,7 @@ impl KafkaOutlet {
             owner: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
             connection: None,
             has_claimed: false,
+            has_found: false,
         })
     }
 
@@ -195,19 +198,19 @@ impl KafkaOutlet {
                 Unfound::Missing => Refusal::Wrong(format!(
                     "there is no topic {topic}; check the name, or create it"
                 )),
-                Unfound::Unreached(why, true) => {
-                    Refusal::Later(format!("cannot reach it: {why}"), None)
-                }
                 // As a listener for TLS or SASL ends it when it is spoken to in plain.
-                Unfound::Unreached(why, false) => Refusal::Later(
+                Unfound::Unreached(why, false) if !self.has_found => Refusal::Later(
                     format!("cannot reach it: {why}; perhaps X.security.protocol= is missing"),
                     None,
                 ),
+                Unfound::Unreached(why, _) => {
+                    Refusal::Later(format!("cannot reach it: {why}"), None)
+                }
             })
     }
 
     /// The connection, or a new one.
-    fn connection(&mut self, deadline: Deadline) -> Result<Connection, Refusal> {
+    fn connection(&mut self, deadline: Deadline<'_>) -> Result<Connection, Refusal> {
         if let Some(mut connection) = self.connection.take()
             && connection.is_sound()
         {
@@ -215,6 +218,7 @@ impl KafkaOutlet {
         }
         let reader = self.reader(true)?;
         self.find(&reader)?;
+        self.has_found = true;
         let producer = self.producer()?;
         let mut connection = Connection::new(producer, &self.address.topic);
         if self.transactions.is_some() {
@@ -235,7 +239,7 @@ impl KafkaOutlet {
     }
 
     /// Whether it is still us. Only whoever comes anew takes over from others.
-    fn see_who_delivers(&self, deadline: Deadline) -> Result<(), Refusal> {
+    fn see_who_delivers(&self, deadline: Deadline<'_>) -> Result<(), Refusal> {
         // Whoever has taken over from us may have a transaction open: what was committed before it tells.
         let last = self.reader(false)?.read(deadline.left());
         let last = last.map_err(|error| told(&error, None))?;
@@ -275,8 +279,8 @@ impl Outlet for KafkaOutlet {
             .saturating_add(messages)
     }
 
-    fn deliver(&mut self, parcel: &Parcel) -> Result<Receipt, Refusal> {
-        let deadline = Deadline::after(self.timeout);
+    fn deliver(&mut self, parcel: &Parcel, cut: &Cut) -> Result<Receipt, Refusal> {
+        let deadline = Deadline::after(self.timeout, cut);
         let mut connection = self.connection(deadline)?;
         let who = (&*self.job, &*self.owner);
         match connection.deliver(parcel, &self.choice, who, deadline) {

@@ -2,7 +2,7 @@
 //!
 //! A batch is one transaction: its rows are copied into a temporary table and from there inserted, or updated where
 //! a row of the same job, start and key is there already. Totals are updated with every batch, from its own rows.
-//! A connection is kept; after a failure there is a new one.
+//! A connection is kept; after a failure there is a new one (`line`).
 //!
 //! Rows go in by the order of the index that tells them apart: of a million new keys that takes the server a third of the
 //! time that it takes in any other.
@@ -11,6 +11,7 @@
 //! a text, the character U+0000, is an escape there, as all control characters are. No two keys have the same JSON. An index cannot
 //! hold a key of 64 KiB, so rows are told apart by the key's SHA-256 (`key_hash`), which is as good.
 
+mod line;
 mod password;
 mod tables;
 mod tls;
@@ -19,20 +20,20 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use jiff::Timestamp as Time;
-use postgres::error::SqlState;
-use postgres::{Client, Config, Transaction};
 use sha2::{Digest, Sha256};
+use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use self::line::{Line, Values};
 use self::tables::Tables;
 use self::tls::Tls;
-use super::outlet::{Context, Outlet, Receipt, Refusal};
+use super::outlet::{CHECK_WAIT, Context, Cut, Outlet, Receipt, Refusal};
 use super::parcel::{Choice, Parcel, Report};
 use super::spec::{PostgresOptions, SinkSpec};
 use crate::clock::Timestamp;
-use crate::error::{Error, reason};
+use crate::error::Error;
 use crate::ledger::Ledger;
-use crate::sink::{BatchReport, Row, RowSums, Rows, TotalsReport, WindowReport, push_key, text};
+use crate::sink::{BatchReport, Row, RowSums, Rows, TotalsReport, WindowReport, push_key};
 
 /// Bytes of rows that are sent at a time.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -50,7 +51,7 @@ pub(super) struct PostgresOutlet {
     choice: Choice,
     may_create: bool,
     timeout: Duration,
-    client: Option<Client>,
+    line: Option<Line>,
 }
 
 impl PostgresOutlet {
@@ -92,56 +93,72 @@ impl PostgresOutlet {
             choice: spec.choice,
             may_create: !options.no_create,
             timeout: spec.timeout,
-            client: None,
+            line: None,
         })
     }
 
-    fn connect(&self) -> Result<Client, Refusal> {
-        let client = self.config.connect(self.tls.clone());
-        let mut client = client.map_err(|error| told(&error))?;
-        let encoding = client
-            .query_one("SHOW server_encoding", &[])
-            .map_err(|error| told(&error))?;
+    fn connect(&self, timeout: Duration) -> Result<Line, Refusal> {
+        let line = Line::connect(&self.config, self.tls.clone(), timeout)?;
+        let encoding = line.query_one("SHOW server_encoding", &[])?;
         let encoding: &str = encoding.get(0);
         if encoding != "UTF8" {
             return Err(Refusal::Wrong(format!(
                 "the database is in {encoding}, which has not all characters; name one in UTF8"
             )));
         }
-        let settings = format!(
-            "SET statement_timeout = {}; SET client_min_messages = warning; {INCOMING}",
-            self.timeout.as_millis()
-        );
-        client
-            .batch_execute(&settings)
-            .map_err(|error| told(&error))?;
-        Ok(client)
+        line.run(INCOMING)?;
+        Ok(line)
     }
 
     /// The connection; a new one finds the tables, or makes them.
-    fn client(&mut self) -> Result<Client, Refusal> {
-        if let Some(client) = self.client.take() {
-            return Ok(client);
+    fn line(&mut self) -> Result<Line, Refusal> {
+        if let Some(line) = self.line.take() {
+            return Ok(line);
         }
-        let mut client = self.connect()?;
+        let line = self.connect(self.timeout)?;
         if self.may_create {
             for table in self.tables.all() {
-                if table
-                    .columns_of(&mut client)
-                    .map_err(|error| told(&error))?
-                    .is_empty()
-                {
-                    client
-                        .batch_execute(&table.create())
-                        .map_err(|error| told(&error))?;
+                if table.columns_of(&line)?.is_empty() {
+                    line.run(&table.create())?;
                 }
             }
         }
-        Ok(client)
+        Ok(line)
     }
 
-    fn write(&self, client: &mut Client, parcel: &Parcel) -> io::Result<u64> {
-        let mut change = client.transaction().map_err(io::Error::other)?;
+    /// What there is of the tables.
+    fn look(&self, line: &Line) -> Result<String, Refusal> {
+        let mut missing = Vec::new();
+        for table in self.tables.all() {
+            match table.fault(line)? {
+                Some(Fault::Missing) => missing.push(table),
+                Some(Fault::Wrong(fault)) => return Err(Refusal::Wrong(fault)),
+                None => {}
+            }
+        }
+        match (&missing[..], self.may_create) {
+            ([], _) => Ok("the tables are there, and may be written to".to_owned()),
+            ([table, ..], false) => Err(Refusal::Wrong(format!(
+                "there is no table {}; leave out no-create, or make it as docs/sinks.md tells",
+                table.name
+            ))),
+            (tables, true) => {
+                if !self.tables.may_create(line)? {
+                    return Err(Refusal::Wrong(format!(
+                        "there is no table {}, and we may not create it; have it made as docs/sinks.md tells",
+                        tables[0].name
+                    )));
+                }
+                Ok(format!(
+                    "{} tables are missing, and will be created",
+                    tables.len()
+                ))
+            }
+        }
+    }
+
+    fn write(&self, line: &Line, parcel: &Parcel) -> io::Result<u64> {
+        line.run("BEGIN")?;
         let mut rows = 0;
         // Totals are made of a batch's rows, whether those are wanted or not.
         let choice = Choice {
@@ -150,17 +167,17 @@ impl PostgresOutlet {
         };
         parcel.each(&choice, |report| {
             rows += match report {
-                Report::Batch(report) => self.batch(&mut change, report)?,
-                Report::Window(report) => self.window(&mut change, report)?,
-                Report::Totals(report) => self.totals(&mut change, report)?,
+                Report::Batch(report) => self.batch(line, report)?,
+                Report::Window(report) => self.window(line, report)?,
+                Report::Totals(report) => self.totals(line, report)?,
             };
             Ok(())
         })?;
-        change.commit().map_err(io::Error::other)?;
+        line.run("COMMIT")?;
         Ok(rows)
     }
 
-    fn batch(&self, change: &mut Transaction<'_>, report: &BatchReport<'_>) -> io::Result<u64> {
+    fn batch(&self, line: &Line, report: &BatchReport<'_>) -> io::Result<u64> {
         let Choice {
             batches,
             totals,
@@ -168,22 +185,22 @@ impl PostgresOutlet {
             ..
         } = self.choice;
         if batches || ledger {
-            self.ledger(change, report, &report.ledger)?;
+            self.ledger(line, report, &report.ledger)?;
         }
         if !batches && !totals {
             return Ok(0);
         }
-        copy(change, &report.counts)?;
+        copy(line, &report.counts)?;
         if batches {
-            self.counts(change, &micros(report.start))?;
+            self.counts(line, &micros(report.start))?;
         }
         if totals {
-            self.upsert_totals(change)?;
+            self.upsert_totals(line)?;
         }
         Ok(report.counts.shown.len() as u64)
     }
 
-    fn counts(&self, change: &mut Transaction<'_>, start: &String) -> io::Result<()> {
+    fn counts(&self, line: &Line, start: &String) -> Result<(), Refusal> {
         let counts = &self.tables.counts.name;
         let insert = format!(
             "INSERT INTO {counts} AS old (job, batch_start, key, key_hash, count, sum) \
@@ -192,15 +209,15 @@ impl PostgresOutlet {
         let known = format!("{counts} WHERE job = $1 AND batch_start = $2::text::timestamptz");
         let conflict = "ON CONFLICT (job, batch_start, key_hash) DO UPDATE SET count = excluded.count, sum = excluded.sum \
                         WHERE (old.count, old.sum) IS DISTINCT FROM (excluded.count, excluded.sum)";
-        upsert(change, &insert, &known, conflict, &[&self.job, start])
+        upsert(line, &insert, &known, conflict, &[&self.job, start])
     }
 
     fn ledger(
         &self,
-        change: &mut Transaction<'_>,
+        line: &Line,
         report: &BatchReport<'_>,
         ledger: &Ledger,
-    ) -> io::Result<()> {
+    ) -> Result<(), Refusal> {
         let columns = ledger.columns();
         let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
         let figures: Vec<String> = columns
@@ -226,11 +243,11 @@ impl PostgresOutlet {
             sets = sets.join(", "),
         );
         let (start, end) = (micros(report.start), micros(report.end));
-        execute(change, &upsert, &[&self.job, &start, &end])
+        line.execute(&upsert, &[&self.job, &start, &end])
     }
 
-    fn window(&self, change: &mut Transaction<'_>, report: &WindowReport<'_>) -> io::Result<u64> {
-        copy(change, &report.counts)?;
+    fn window(&self, line: &Line, report: &WindowReport<'_>) -> io::Result<u64> {
+        copy(line, &report.counts)?;
         let upsert = format!(
             "INSERT INTO {windows} AS old (job, length_ms, slide_ms, window_start, window_end, final, key, key_hash, count) \
              SELECT $1, {length}, {slide}, $2::text::timestamptz, $3::text::timestamptz, {is_final}, key, key_hash, count \
@@ -244,12 +261,12 @@ impl PostgresOutlet {
             is_final = report.is_final,
         );
         let (start, end) = (micros(report.start), micros(report.end));
-        execute(change, &upsert, &[&self.job, &start, &end])?;
+        line.execute(&upsert, &[&self.job, &start, &end])?;
         Ok(report.counts.shown.len() as u64)
     }
 
-    fn totals(&self, change: &mut Transaction<'_>, report: &TotalsReport<'_>) -> io::Result<u64> {
-        copy(change, &report.totals)?;
+    fn totals(&self, line: &Line, report: &TotalsReport<'_>) -> io::Result<u64> {
+        copy(line, &report.totals)?;
         // Most are as the batches left them, and an upsert writes to a row that stays as it is, too.
         let same = format!(
             "DELETE FROM tallyline_incoming AS new USING {totals} AS old \
@@ -257,12 +274,12 @@ impl PostgresOutlet {
              AND (old.total, old.total_sum) IS NOT DISTINCT FROM (new.total, new.total_sum)",
             totals = self.tables.totals.name,
         );
-        execute(change, &same, &[&self.job])?;
-        self.upsert_totals(change)?;
+        line.execute(&same, &[&self.job])?;
+        self.upsert_totals(line)?;
         Ok(report.totals.shown.len() as u64)
     }
 
-    fn upsert_totals(&self, change: &mut Transaction<'_>) -> io::Result<()> {
+    fn upsert_totals(&self, line: &Line) -> Result<(), Refusal> {
         let totals = &self.tables.totals.name;
         let insert = format!(
             "INSERT INTO {totals} AS old (job, key, key_hash, total, total_sum) \
@@ -271,54 +288,38 @@ impl PostgresOutlet {
         let known = format!("{totals} WHERE job = $1");
         let conflict = "ON CONFLICT (job, key_hash) DO UPDATE SET total = excluded.total, total_sum = excluded.total_sum \
                         WHERE (old.total, old.total_sum) IS DISTINCT FROM (excluded.total, excluded.total_sum)";
-        upsert(change, &insert, &known, conflict, &[&self.job])
+        upsert(line, &insert, &known, conflict, &[&self.job])
     }
 }
 
 impl Outlet for PostgresOutlet {
     fn check(&mut self) -> Result<String, Refusal> {
-        let mut client = self.connect()?;
-        let mut missing = Vec::new();
-        for table in self.tables.all() {
-            match table.fault(&mut client).map_err(|error| told(&error))? {
-                Some(Fault::Missing) => missing.push(table),
-                Some(Fault::Wrong(fault)) => return Err(Refusal::Wrong(fault)),
-                None => {}
+        let line = self.connect(self.timeout.min(CHECK_WAIT))?;
+        let found = self.look(&line);
+        line.close();
+        found
+    }
+
+    fn deliver(&mut self, parcel: &Parcel, _: &Cut) -> Result<Receipt, Refusal> {
+        let line = self.line()?;
+        match self.write(&line, parcel) {
+            Ok(rows) => {
+                self.line = Some(line);
+                Ok(Receipt { rows, mark: None })
             }
-        }
-        match (&missing[..], self.may_create) {
-            ([], _) => Ok("the tables are there, and may be written to".to_owned()),
-            ([table, ..], false) => Err(Refusal::Wrong(format!(
-                "there is no table {}; leave out no-create, or make it as docs/sinks.md tells",
-                table.name
-            ))),
-            (tables, true) => {
-                let may = self.tables.may_create(&mut client);
-                if !may.map_err(|error| told(&error))? {
-                    return Err(Refusal::Wrong(format!(
-                        "there is no table {}, and we may not create it; have it made as docs/sinks.md tells",
-                        tables[0].name
-                    )));
-                }
-                Ok(format!(
-                    "{} tables are missing, and will be created",
-                    tables.len()
-                ))
+            Err(error) => {
+                // With what is under way on it.
+                line.close();
+                Err(error.into())
             }
         }
     }
 
-    fn deliver(&mut self, parcel: &Parcel) -> Result<Receipt, Refusal> {
-        let mut client = self.client()?;
-        let rows = self.write(&mut client, parcel).map_err(|error| {
-            let inner = error.get_ref();
-            match inner.and_then(|inner| inner.downcast_ref::<postgres::Error>()) {
-                Some(error) => told(error),
-                None => error.into(),
-            }
-        })?;
-        self.client = Some(client);
-        Ok(Receipt { rows, mark: None })
+    fn finish(&mut self) -> Result<(), Refusal> {
+        if let Some(line) = self.line.take() {
+            line.close();
+        }
+        Ok(())
     }
 }
 
@@ -330,36 +331,27 @@ pub(super) enum Fault {
     Wrong(String),
 }
 
-fn execute(
-    change: &mut Transaction<'_>,
-    sql: &str,
-    values: &[&(dyn postgres::types::ToSql + Sync)],
-) -> io::Result<()> {
-    change.execute(sql, values).map_err(io::Error::other)?;
-    Ok(())
-}
-
 /// Inserts, or updates if any of the rows may be `known`: an insert that does not look for them takes half of the time.
 fn upsert(
-    change: &mut Transaction<'_>,
+    line: &Line,
     insert: &str,
     known: &str,
     conflict: &str,
-    values: &[&(dyn postgres::types::ToSql + Sync)],
-) -> io::Result<()> {
-    let is_known = change.query_one(&format!("SELECT EXISTS (SELECT FROM {known})"), values);
-    let conflict = match is_known.map_err(io::Error::other)?.get(0) {
+    values: Values<'_>,
+) -> Result<(), Refusal> {
+    let is_known = line.query_one(&format!("SELECT EXISTS (SELECT FROM {known})"), values)?;
+    let conflict = match is_known.get(0) {
         true => conflict,
         false => "",
     };
-    execute(change, &format!("{insert} {conflict}"), values)
+    line.execute(&format!("{insert} {conflict}"), values)
 }
 
 /// Copies rows into the table of incoming ones, in place of those that are there, by the order of their hashes.
-fn copy(change: &mut Transaction<'_>, rows: &Rows<'_>) -> io::Result<()> {
+fn copy(line: &Line, rows: &Rows<'_>) -> io::Result<()> {
     let into = "COPY tallyline_incoming (key, key_hash, count, total, sum, total_sum) FROM STDIN";
-    execute(change, "TRUNCATE tallyline_incoming", &[])?;
-    let mut writer = change.copy_in(into).map_err(io::Error::other)?;
+    line.execute("TRUNCATE tallyline_incoming", &[])?;
+    let mut writer = line.copy_in(into)?;
     let mut piece = Vec::with_capacity(2 * PIECE_BYTES);
     let mut key = Vec::new();
     for (hash, row) in by_hash(rows) {
@@ -374,13 +366,14 @@ fn copy(change: &mut Transaction<'_>, rows: &Rows<'_>) -> io::Result<()> {
             None => piece.extend_from_slice(b"\\N\t\\N\n"),
         }
         if piece.len() >= PIECE_BYTES {
-            writer.write_all(&piece)?;
-            piece.clear();
+            writer.send(std::mem::replace(
+                &mut piece,
+                Vec::with_capacity(2 * PIECE_BYTES),
+            ))?;
         }
     }
-    writer.write_all(&piece)?;
-    writer.finish().map_err(io::Error::other)?;
-    Ok(())
+    writer.send(piece)?;
+    Ok(writer.finish()?)
 }
 
 /// The rows in the order of their keys' SHA-256, which is that of JSON.
@@ -420,54 +413,4 @@ fn push_copied(json: &[u8], out: &mut Vec<u8>) {
 fn micros(time: Timestamp) -> String {
     let time = Time::from_nanosecond(time.as_nanos().into());
     time.map(|time| format!("{time:.6}")).unwrap_or_default()
-}
-
-/// What PostgreSQL answers, and what that means.
-fn told(error: &postgres::Error) -> Refusal {
-    let Some(db) = error.as_db_error() else {
-        let mut text = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(error) = source {
-            text = match error.downcast_ref::<io::Error>() {
-                Some(error) => reason(error),
-                None => error.to_string(),
-            };
-            source = error.source();
-        }
-        if error
-            .to_string()
-            .starts_with("error performing TLS handshake")
-        {
-            let text = text::sample(text.as_bytes(), 200);
-            return Refusal::Wrong(format!(
-                "no TLS: {text}; see sslmode= in its address, and name the authority with ca="
-            ));
-        }
-        return match text.as_str() {
-            "password missing" | "invalid configuration: password missing" => Refusal::Wrong(
-                "it wants a password; give it in PGPASSWORD, in a file that PGPASSFILE names, or with password-file=".to_owned(),
-            ),
-            _ => Refusal::Later(format!("cannot reach it: {}", text::sample(text.as_bytes(), 200)), None),
-        };
-    };
-    let said = text::sample(db.message().as_bytes(), 200);
-    let wrong = |remedy: &str| Refusal::Wrong(format!("{said}; {remedy}"));
-    let code = db.code();
-    if [
-        SqlState::INVALID_PASSWORD,
-        SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
-    ]
-    .contains(code)
-    {
-        return wrong(
-            "check the user, and the password in PGPASSWORD, PGPASSFILE or password-file=",
-        );
-    }
-    match &code.code()[..2] {
-        "3D" => wrong("name a database that is there"),
-        "42" | "3F" => wrong("'tallyline sink test' tells what is wrong with the tables"),
-        // Of the rows themselves, or more than a row can hold.
-        "22" | "54" => Refusal::Never(said),
-        _ => Refusal::Later(said, None),
-    }
 }

@@ -1,8 +1,8 @@
 //! The tables of a PostgreSQL sink: how they are made, and whether those that are there are the right ones.
 
-use postgres::Client;
-
 use super::Fault;
+use super::line::Line;
+use crate::delivery::outlet::Refusal;
 
 /// A table's columns, with their types as PostgreSQL calls them.
 type Columns = &'static [(&'static str, &'static str)];
@@ -102,11 +102,11 @@ impl Tables {
     }
 
     /// Whether the role may create tables there.
-    pub(super) fn may_create(&self, client: &mut Client) -> Result<bool, postgres::Error> {
+    pub(super) fn may_create(&self, line: &Line) -> Result<bool, Refusal> {
         let may = "SELECT coalesce(has_schema_privilege(coalesce(to_regnamespace($1)::oid, \
                    to_regnamespace(quote_ident(current_schema()))::oid), 'CREATE'), false) \
                    AND ($1::text IS NULL OR to_regnamespace($1) IS NOT NULL)";
-        Ok(client.query_one(may, &[&self.schema])?.get(0))
+        Ok(line.query_one(may, &[&self.schema])?.get(0))
     }
 }
 
@@ -132,19 +132,16 @@ impl Table {
     }
 
     /// The columns of the table that is there, with their types; none if there is no table.
-    pub(super) fn columns_of(
-        &self,
-        client: &mut Client,
-    ) -> Result<Vec<(String, String)>, postgres::Error> {
+    pub(super) fn columns_of(&self, line: &Line) -> Result<Vec<(String, String)>, Refusal> {
         let columns = "SELECT attname::text, format_type(atttypid, NULL) FROM pg_attribute \
                        WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
-        let rows = client.query(columns, &[&self.name])?;
+        let rows = line.query(columns, &[&self.name])?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     /// What is wrong with it.
-    pub(super) fn fault(&self, client: &mut Client) -> Result<Option<Fault>, postgres::Error> {
-        let found = self.columns_of(client)?;
+    pub(super) fn fault(&self, line: &Line) -> Result<Option<Fault>, Refusal> {
+        let found = self.columns_of(line)?;
         if found.is_empty() {
             return Ok(Some(Fault::Missing));
         }
@@ -163,7 +160,7 @@ impl Table {
         }
         for right in ["INSERT", "UPDATE", "SELECT"] {
             let may = "SELECT has_table_privilege(to_regclass($1)::oid, $2)";
-            if !client.query_one(may, &[name, &right])?.get::<_, bool>(0) {
+            if !line.query_one(may, &[name, &right])?.get::<_, bool>(0) {
                 let wrong = format!("we may not {right} in table {name}; GRANT that to the role");
                 return Ok(Some(Fault::Wrong(wrong)));
             }
@@ -174,7 +171,7 @@ impl Table {
                       FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)) = $2)";
         let mut key: Vec<&str> = self.key.split(", ").collect();
         key.sort_unstable();
-        if !client
+        if !line
             .query_one(unique, &[name, &key.join(", ")])?
             .get::<_, bool>(0)
         {

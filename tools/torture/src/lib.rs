@@ -33,6 +33,9 @@ mod verdict;
 pub use database::Database;
 pub use delivered::delivered;
 pub use kills::{Done, Kills};
+/// For tests and benches of the program, whose own dependencies for tests cannot be optional: the synchronous client.
+#[cfg(feature = "postgres")]
+pub use postgres;
 pub use rounds::{Options, appearing, finished, growing, timed, topic};
 #[cfg(any(feature = "kafka", feature = "postgres"))]
 pub use served::{Place, served};

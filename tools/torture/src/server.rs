@@ -62,6 +62,22 @@ impl Server {
         self.run("restart").map(drop)
     }
 
+    /// Holds all of its processes up, as a machine that is frozen does: connections stay open, nobody answers.
+    ///
+    /// # Errors
+    /// What the tool says.
+    pub fn freeze(&self) -> Result<(), String> {
+        self.run("freeze").map(drop)
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// What the tool says.
+    pub fn thaw(&self) -> Result<(), String> {
+        self.run("thaw").map(drop)
+    }
+
     fn run(&self, what: &str) -> Result<String, String> {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
             .join("..")
