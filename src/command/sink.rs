@@ -52,16 +52,19 @@ pub(crate) fn open_all(
     let mut sinks = Vec::new();
     for ((spec, name), place) in specs.iter().zip(names).zip(&places) {
         let mut outlet = open(spec, context, place.mark.as_deref())?;
+        let figures = Figures::new(name);
+        let name = &figures.name;
         match outlet.check() {
             Ok(found) => tracing::info!("{name}: {found}"),
             Err(Refusal::Later(text, _)) => {
                 tracing::warn!("{name}: {text}; tried again, counting goes on");
+                figures.warn(&text);
             }
             Err(refusal) => return Err(wrong(spec, &refusal)),
         }
         sinks.push(Delivery {
             outlet,
-            figures: Arc::new(Figures::new(name)),
+            figures: Arc::new(figures),
             top: spec.rows_max(),
         });
     }

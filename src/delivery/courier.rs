@@ -93,7 +93,10 @@ impl Courier {
     /// Carries until nothing follows, or the run is over and the sink takes nothing for too long.
     pub fn run(mut self) {
         self.feed.adopt();
-        let mut trouble = Trouble::default();
+        let mut trouble = Trouble {
+            told: self.figures.outcome().last_error,
+            ..Trouble::default()
+        };
         loop {
             match self.feed.next() {
                 Ok(Some(parcel)) => {
@@ -177,7 +180,7 @@ impl Courier {
             );
             last = now;
             self.tell_stopped();
-            trouble.told.is_none() || !self.is_drained(trouble)
+            trouble.pause.is_none() || !self.is_drained(trouble)
         };
         let answer = self.hatch.hand(task, SLICE, &mut tick);
         tick();
@@ -254,7 +257,9 @@ impl Courier {
 /// A row of failures.
 #[derive(Debug, Default)]
 struct Trouble {
+    /// What was told last, be it at the start, when nothing had been tried.
     told: Option<String>,
+    /// The last one; there is one in each row.
     pause: Option<Duration>,
     /// How long the sink has failed since the run was over.
     drained: Duration,

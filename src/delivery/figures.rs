@@ -176,6 +176,11 @@ impl Figures {
 
     pub(super) fn failed(&self, error: &str) {
         self.retries.fetch_add(1, Ordering::Relaxed);
+        self.warn(error);
+    }
+
+    /// It cannot take anything at the moment, before anything was tried.
+    pub(crate) fn warn(&self, error: &str) {
         self.is_failing.store(true, Ordering::Relaxed);
         self.note(error);
     }

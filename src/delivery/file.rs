@@ -7,8 +7,9 @@
 //!
 //! The state keeps which file it was and how long ([`Mark`]), before the first byte gets there and behind each batch.
 //! A run that goes on from it cuts the file back to that, whatever an earlier one has written since, and is handed
-//! the same batch again: nothing is missing and nothing stands there twice. Without a state what is half written is
-//! cut off, so that nothing is glued to it.
+//! the same batch again: nothing is missing and nothing stands there twice. So that this holds for the death of the
+//! machine as well, what the state is to say is on the disk before. Without a state what is half written is cut off,
+//! so that nothing is glued to it.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -38,6 +39,7 @@ pub(super) struct FileOutlet {
     format: Format,
     packing: Packing,
     rotate_bytes: u64,
+    has_state: bool,
     options: SinkOptions,
     /// Where it stands, as it was last told: by an earlier run at first.
     told: Option<Mark>,
@@ -82,6 +84,7 @@ impl FileOutlet {
             format,
             packing,
             rotate_bytes: options.rotate_bytes.unwrap_or(u64::MAX),
+            has_state: context.has_state,
             options: context.rows.clone(),
             told: mark.and_then(|mark| mark.parse().ok()),
             current: None,
@@ -236,10 +239,14 @@ impl Outlet for FileOutlet {
         let name = self.name_at(parcel.start())?;
         let current = self.ready(&name)?;
         let mark = current.mark()?;
+        let is_news = mark != self.told;
+        if is_news && self.has_state {
+            sync_folder(&current.path)?;
+        }
         self.current = Some(current);
-        match mark == self.told {
-            true => Ok(None),
-            false => Ok(self.tell(mark)),
+        match is_news {
+            true => Ok(self.tell(mark)),
+            false => Ok(None),
         }
     }
 
@@ -247,7 +254,13 @@ impl Outlet for FileOutlet {
         let current = self.current.take();
         let mut current = current.expect("it was made ready for the parcel");
         let before = current.bytes;
-        match self.write(&mut current, parcel) {
+        let written = self.write(&mut current, parcel).and_then(|rows| {
+            if self.has_state && current.is_regular {
+                current.file.sync_data()?;
+            }
+            Ok(rows)
+        });
+        match written {
             Ok(rows) => {
                 let mark = current.mark()?;
                 self.current = Some(current);
@@ -356,7 +369,12 @@ fn put_aside(current: Current) -> io::Result<()> {
         name = numbered(&current.name, number);
     }
     fs::rename(&current.path, &name)?;
-    let folder = name.parent().filter(|folder| *folder != Path::new(""));
+    sync_folder(&name)
+}
+
+/// Has the name of a file on the disk.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
