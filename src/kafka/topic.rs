@@ -25,7 +25,7 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) enum Unfound {
     /// A broker has been reached and does not have us, or we do not have it.
-    Refused(String),
+    Refused(RDKafkaErrorCode, String),
     /// There is no such topic.
     Missing,
     /// No broker answers; why, if a connection has told.
@@ -58,7 +58,7 @@ pub(crate) fn find<C: ConsumerContext>(
         let is_told = why.is_some();
         let told = || why.clone().unwrap_or_else(|| code_words(code));
         match last.code.unwrap_or(code) {
-            code if is_refusal(code) => return Err(Unfound::Refused(told())),
+            code if is_refusal(code) => return Err(Unfound::Refused(code, told())),
             RDKafkaErrorCode::UnknownTopicOrPartition if is_late => return Err(Unfound::Missing),
             _ if is_late && (last.are_all_down || begun.elapsed() >= wait + ANSWER_WAIT) => {
                 return Err(Unfound::Unreached(told(), is_told));

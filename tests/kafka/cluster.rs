@@ -1,6 +1,8 @@
 //! A broker under test, and topics in it.
 
 use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::Command;
@@ -186,17 +188,21 @@ pub(crate) fn send(broker: &str, topic: &str, messages: &[Payload<'_>]) {
 pub(crate) struct OwnBroker {
     name: String,
     pub(crate) address: String,
+    /// Of the listener that wants a user and a password.
+    pub(crate) sasl: String,
 }
 
 impl OwnBroker {
     pub(crate) fn start(name: &str) -> OwnBroker {
         let out = tool(name, "start");
-        let address = out
-            .lines()
-            .find_map(|line| line.strip_prefix("TEST_KAFKA="));
+        let told = |name: &str| {
+            let mut told = out.lines().filter_map(|line| line.strip_prefix(name));
+            told.next().unwrap().to_owned()
+        };
         OwnBroker {
             name: name.to_owned(),
-            address: address.unwrap().to_owned(),
+            address: told("TEST_KAFKA="),
+            sasl: told("TEST_KAFKA_SASL="),
         }
     }
 
@@ -232,4 +238,60 @@ fn tool(name: &str, what: &str) -> String {
         .unwrap();
     assert!(output.status.success(), "{what}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// What a right is on, as the protocol has it.
+#[derive(Clone, Copy)]
+pub(crate) enum Resource {
+    Topic = 2,
+    Group = 3,
+    TransactionalId = 5,
+}
+
+/// What may be done.
+#[derive(Clone, Copy)]
+pub(crate) enum Operation {
+    Read = 3,
+    Write = 4,
+}
+
+/// Lets a user do this, and nobody anything else: what no rule speaks of everybody may do.
+pub(crate) fn allow(
+    own: &OwnBroker,
+    resource: Resource,
+    name: &str,
+    user: &str,
+    operation: Operation,
+) {
+    let text = |text: &str| {
+        let len = i16::try_from(text.len()).unwrap();
+        [&len.to_be_bytes(), text.as_bytes()].concat()
+    };
+    const CREATE_ACLS: i16 = 30;
+    const VERSION: i16 = 1;
+    const LITERAL: u8 = 3;
+    const ALLOW: u8 = 3;
+    let request = [
+        &CREATE_ACLS.to_be_bytes()[..],
+        &VERSION.to_be_bytes(),
+        // A number of ours, and a name; one rule.
+        &1i32.to_be_bytes(),
+        &text("test"),
+        &1i32.to_be_bytes(),
+        &[resource as u8],
+        &text(name),
+        &[LITERAL],
+        &text(&format!("User:{user}")),
+        &text("*"),
+        &[operation as u8, ALLOW],
+    ]
+    .concat();
+    let mut stream = TcpStream::connect(&own.address).unwrap();
+    let len = u32::try_from(request.len()).unwrap();
+    stream.write_all(&len.to_be_bytes()).unwrap();
+    stream.write_all(&request).unwrap();
+    // Its length, our number, a time, one result, which begins with an error.
+    let mut answer = [0; 18];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[16..], [0, 0], "{answer:?}");
 }

@@ -22,4 +22,5 @@ mod exact;
 mod faults;
 mod lines;
 mod sink;
+mod rights;
 mod usage;

@@ -14,11 +14,11 @@ use crate::cluster::{OwnBroker, Told, broker, create, fresh, read_all, sasl_brok
 use crate::support::{Running, tallyline};
 
 /// A folder with input, and a topic of 4 partitions.
-struct Place {
+pub(crate) struct Place {
     folder: TempDir,
     broker: String,
-    topic: String,
-    url: String,
+    pub(crate) topic: String,
+    pub(crate) url: String,
 }
 
 impl Place {
@@ -26,7 +26,7 @@ impl Place {
         Some(Place::at(&broker()?, &[]))
     }
 
-    fn at(broker: &str, settings: &[(&str, &str)]) -> Place {
+    pub(crate) fn at(broker: &str, settings: &[(&str, &str)]) -> Place {
         let topic = fresh("results");
         create(broker, &topic, 4, settings);
         let place = Place {
@@ -39,11 +39,11 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
     }
 
@@ -61,7 +61,7 @@ impl Place {
     }
 
     /// Counts `in.jsonl` by status with these flags.
-    fn count(&self, flags: &[&str]) -> Output {
+    pub(crate) fn count(&self, flags: &[&str]) -> Output {
         let mut command = tallyline(&["count", "--by=status", "--output=json", "--to-drain=0s"]);
         command.arg(self.path("in.jsonl")).args(flags);
         command.output().unwrap()
@@ -83,17 +83,17 @@ impl Place {
     }
 
     /// What consumers find; nobody may be delivering.
-    fn read(&self) -> Vec<Told> {
+    pub(crate) fn read(&self) -> Vec<Told> {
         read_all(&self.broker, &self.topic)
     }
 }
 
-fn lines(statuses: &[&str]) -> String {
+pub(crate) fn lines(statuses: &[&str]) -> String {
     let line = |status: &&str| format!("{{\"status\":{}}}\n", Value::from(*status));
     statuses.iter().map(line).collect()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 

@@ -15,7 +15,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use super::events::Events;
 use super::position::Position;
 use super::rows::{Sent, each};
-use super::told;
+use super::told::Names;
 use crate::delivery::outlet::{Cut, Refusal};
 use crate::delivery::parcel::{Choice, Parcel};
 use crate::kafka::is_refusal;
@@ -58,7 +58,6 @@ impl<'a> Deadline<'a> {
 /// A connection over which parcels are delivered.
 pub(super) struct Connection {
     line: Line,
-    topic: String,
     transactions: Option<Transactions>,
 }
 
@@ -72,6 +71,7 @@ struct Transactions {
 /// A producer, and what has been heard of it.
 struct Line {
     producer: BaseProducer<Events>,
+    names: Names,
     /// The last trouble that says why.
     why: Option<String>,
     /// Since when all brokers have been gone, and how much had been taken then.
@@ -79,14 +79,14 @@ struct Line {
 }
 
 impl Connection {
-    pub(super) fn new(producer: BaseProducer<Events>, topic: &str) -> Connection {
+    pub(super) fn new(producer: BaseProducer<Events>, names: &Names) -> Connection {
         Connection {
             line: Line {
                 producer,
+                names: names.clone(),
                 why: None,
                 lost: None,
             },
-            topic: topic.to_owned(),
             transactions: None,
         }
     }
@@ -109,7 +109,7 @@ impl Connection {
     ) -> Result<(), Refusal> {
         let transactions = Transactions { group, position };
         self.line.begin()?;
-        self.line.commit(&transactions, &self.topic, deadline)?;
+        self.line.commit(&transactions, deadline)?;
         self.transactions = Some(transactions);
         Ok(())
     }
@@ -131,9 +131,9 @@ impl Connection {
         (job, owner): (&str, &str),
         deadline: Deadline<'_>,
     ) -> Result<Sent, Refusal> {
-        let (line, topic) = (&mut self.line, &self.topic);
+        let line = &mut self.line;
         let Some(transactions) = &mut self.transactions else {
-            let sent = line.send(parcel, choice, (job, topic), deadline)?;
+            let sent = line.send(parcel, choice, job, deadline)?;
             line.settle(deadline)?;
             return Ok(sent);
         };
@@ -141,10 +141,10 @@ impl Connection {
             return Ok(each(parcel, choice, job, |_, _| Ok(true))?);
         }
         line.begin()?;
-        let sent = line.send(parcel, choice, (job, topic), deadline)?;
+        let sent = line.send(parcel, choice, job, deadline)?;
         line.settle(deadline)?;
         transactions.position = Position::behind(parcel, owner);
-        line.commit(transactions, topic, deadline)?;
+        line.commit(transactions, deadline)?;
         Ok(sent)
     }
 
@@ -160,18 +160,17 @@ impl Connection {
 impl Line {
     fn begin(&self) -> Result<(), Refusal> {
         let begun = self.producer.begin_transaction();
-        begun.map_err(|error| told(&error, None))
+        begun.map_err(|error| self.names.told(&error, None))
     }
 
     /// Commits the transaction that is open, and where we stand behind it.
     fn commit(
         &mut self,
         Transactions { group, position }: &Transactions,
-        topic: &str,
         deadline: Deadline<'_>,
     ) -> Result<(), Refusal> {
-        let offsets = position.offsets(topic);
-        let offsets = offsets.map_err(|error| told(&error, None))?;
+        let offsets = position.offsets(&self.names.topic);
+        let offsets = offsets.map_err(|error| self.names.told(&error, None))?;
         // This call is not resumed when it is called again, but begins anew.
         self.patiently(deadline, LOST_MAX, |producer, slice| {
             producer.send_offsets_to_transaction(&offsets, group, slice)
@@ -186,17 +185,18 @@ impl Line {
         &mut self,
         parcel: &Parcel,
         choice: &Choice,
-        (job, topic): (&str, &str),
+        job: &str,
         deadline: Deadline<'_>,
     ) -> Result<Sent, Refusal> {
         let mut count = 0;
+        let topic = self.names.topic.clone();
         let sent = each(parcel, choice, job, |key, value| {
             count += 1;
             if count % ROUND_MESSAGES == 0 {
                 self.producer.poll(Duration::ZERO);
                 self.look(deadline).map_err(io::Error::other)?;
             }
-            let record = BaseRecord::to(topic).key(key).payload(value);
+            let record = BaseRecord::to(&topic).key(key).payload(value);
             self.send_one(record, deadline).map_err(io::Error::other)
         })?;
         Ok(sent)
@@ -265,8 +265,8 @@ impl Line {
             (context.taken(), context.refused())
         };
         if let Some(code) = refused {
-            let error = KafkaError::MessageProduction(code);
-            return Err(told(&error, self.why.as_deref()));
+            let error = self.reason(code);
+            return Err(self.names.told(&error, self.why.as_deref()));
         }
         match self.lost {
             // They are back, and take messages.
@@ -279,9 +279,21 @@ impl Line {
         }
         if deadline.left().is_zero() {
             let error = KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut);
-            return Err(told(&error, self.why.as_deref()));
+            return Err(self.names.told(&error, self.why.as_deref()));
         }
         Ok(())
+    }
+
+    /// Why a message was not taken: one that librdkafka took back went with its transaction, whose error it tells to who
+    /// wants another one begun.
+    fn reason(&self, code: RDKafkaErrorCode) -> KafkaError {
+        let of_transaction = match code {
+            RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight => {
+                self.producer.begin_transaction().err()
+            }
+            _ => None,
+        };
+        of_transaction.unwrap_or(KafkaError::MessageProduction(code))
     }
 
     fn hear(&mut self) {
@@ -299,8 +311,8 @@ impl Line {
         let refused = self.producer.context().refused();
         let refused = refused.filter(|code| *code != RDKafkaErrorCode::PurgeQueue);
         match refused.map(KafkaError::MessageProduction) {
-            Some(error) => told(&error, self.why.as_deref()),
-            None => told(error, self.why.as_deref()),
+            Some(error) => self.names.told(&error, self.why.as_deref()),
+            None => self.names.told(error, self.why.as_deref()),
         }
     }
 }

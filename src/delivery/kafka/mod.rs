@@ -17,26 +17,27 @@
 mod connection;
 mod events;
 mod position;
+mod rights;
 mod rows;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::BaseProducer;
 
 use self::connection::{Connection, Deadline};
 use self::events::Events;
 use self::position::Reader;
-use super::outlet::{Context, Cut, Outlet, Receipt, Refusal};
+use self::told::Names;
+use super::outlet::{CHECK_WAIT, Context, Cut, Outlet, Receipt, Refusal};
 use super::parcel::{Choice, Parcel};
 use super::spec::SinkSpec;
 use crate::error::Error;
-use crate::kafka::{
-    ADDRESS, Address, CLIENT_ID, Properties, Taken, Unfound, code, find, is_refusal, lower, words,
-};
+use crate::kafka::{ADDRESS, Address, CLIENT_ID, Properties, Taken, Unfound, find, words};
 use crate::sink::text::grouped;
 
 /// Our own defaults; what is set in front of the sink outdoes them. What waits to be sent is bounded, as a batch
@@ -80,13 +81,12 @@ const TRANSACTION_MAX: Duration = Duration::from_secs(15 * 60);
 /// A sink that is a topic.
 pub(super) struct KafkaOutlet {
     name: Arc<str>,
-    address: Address,
+    brokers: String,
+    names: Names,
     properties: Properties,
     job: String,
     choice: Choice,
     timeout: Duration,
-    /// How the group and the transactions are called, if there is a state.
-    transactions: Option<String>,
     /// Which process we are.
     owner: String,
     connection: Option<Connection>,
@@ -130,12 +130,15 @@ impl KafkaOutlet {
         let name = format!("tallyline/{}/{}", context.job, address.topic);
         Ok(KafkaOutlet {
             name: spec.name().into(),
-            address,
+            brokers: address.brokers,
+            names: Names {
+                topic: address.topic,
+                transactions: context.has_state.then_some(name),
+            },
             properties: told,
             job: context.job.clone(),
             choice: spec.choice,
             timeout: spec.timeout,
-            transactions: context.has_state.then_some(name),
             owner: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
             connection: None,
             has_claimed: false,
@@ -149,7 +152,7 @@ impl KafkaOutlet {
         for (property, value) in DEFAULTS.into_iter().chain(self.properties.iter()) {
             config.set(property, value);
         }
-        config.set("bootstrap.servers", &self.address.brokers);
+        config.set("bootstrap.servers", &self.brokers);
         config.set_log_level(RDKafkaLogLevel::Warning);
         if self.properties.iter().any(|(name, _)| name == "debug") {
             config.set_log_level(RDKafkaLogLevel::Debug);
@@ -159,7 +162,7 @@ impl KafkaOutlet {
 
     fn producer(&self) -> Result<BaseProducer<Events>, Refusal> {
         let mut config = self.config();
-        let (name, timeout) = match &self.transactions {
+        let (name, timeout) = match &self.names.transactions {
             Some(name) => {
                 config.set("transactional.id", name);
                 ("transaction.timeout.ms", self.timeout.min(TRANSACTION_MAX))
@@ -176,25 +179,25 @@ impl KafkaOutlet {
             config.set(name, millis.to_string());
         }
         let producer = config.create_with_context(Events::new(&self.name));
-        producer.map_err(|error| told(&error, None))
+        producer.map_err(|error| self.names.told(&error, None))
     }
 
     /// A connection for questions, over which nothing is written.
     fn reader(&self, is_settled: bool) -> Result<Reader, Refusal> {
-        let group = self.transactions.as_deref().unwrap_or("tallyline");
-        let topic = &self.address.topic;
+        let group = self.names.transactions.as_deref().unwrap_or("tallyline");
+        let topic = &self.names.topic;
         let reader = Reader::open(self.config(), group, topic, &self.name, is_settled);
-        reader.map_err(|error| told(&error, None))
+        reader.map_err(|error| self.names.told(&error, None))
     }
 
     /// Looks for the topic. Returns how many partitions it has.
     fn find(&self, reader: &Reader) -> Result<usize, Refusal> {
-        let (consumer, topic) = (&reader.consumer, &self.address.topic);
+        let (consumer, topic) = (&reader.consumer, &self.names.topic);
         let found = find(consumer, reader.troubles(), topic, Duration::ZERO);
         found
             .map(|partitions| partitions.len())
             .map_err(|unfound| match unfound {
-                Unfound::Refused(why) => refused(&why),
+                Unfound::Refused(code, why) => self.names.refused(code, &why),
                 Unfound::Missing => Refusal::Wrong(format!(
                     "there is no topic {topic}; check the name, or create it"
                 )),
@@ -220,18 +223,20 @@ impl KafkaOutlet {
         self.find(&reader)?;
         self.has_found = true;
         let producer = self.producer()?;
-        let mut connection = Connection::new(producer, &self.address.topic);
-        if self.transactions.is_some() {
+        let mut connection = Connection::new(producer, &self.names);
+        if self.names.transactions.is_some() {
             if self.has_claimed {
                 self.see_who_delivers(deadline)?;
             }
             connection.take_over(deadline)?;
-            let position = reader.read(deadline.left());
+            let position = reader.read(deadline);
             let mut position = position
-                .map_err(|error| told(&error, None))?
+                .map_err(|error| self.names.told(&error, None))?
                 .unwrap_or_default();
             position.owner.clone_from(&self.owner);
-            let group = reader.group().map_err(|error| told(&error, None))?;
+            let group = reader
+                .group()
+                .map_err(|error| self.names.told(&error, None))?;
             connection.claim(group, position, deadline)?;
             self.has_claimed = true;
         }
@@ -241,8 +246,8 @@ impl KafkaOutlet {
     /// Whether it is still us. Only whoever comes anew takes over from others.
     fn see_who_delivers(&self, deadline: Deadline<'_>) -> Result<(), Refusal> {
         // Whoever has taken over from us may have a transaction open: what was committed before it tells.
-        let last = self.reader(false)?.read(deadline.left());
-        let last = last.map_err(|error| told(&error, None))?;
+        let last = self.reader(false)?.read(deadline);
+        let last = last.map_err(|error| self.names.told(&error, None))?;
         match last.is_none_or(|last| last.owner == self.owner) {
             true => Ok(()),
             false => Err(Refusal::Wrong(format!(
@@ -260,6 +265,13 @@ impl Outlet for KafkaOutlet {
         // Tells of properties that make no sense.
         drop(self.producer()?);
         let partitions = self.find(&self.reader(true)?)?;
+        let topic = &self.names.topic;
+        let wait = self.timeout.min(CHECK_WAIT);
+        let missing = rights::missing_to_write(self.config(), topic, &self.name, wait);
+        if let Some(code) = missing {
+            let why = words(&KafkaError::MessageProduction(code));
+            return Err(self.names.refused(code, &why));
+        }
         let partitions = match partitions {
             1 => "1 partition".to_owned(),
             count => format!("{count} partitions"),
@@ -306,53 +318,4 @@ impl Outlet for KafkaOutlet {
             }
         }
     }
-}
-
-/// What an error means; `why` is the last that was heard of connections.
-fn told(error: &KafkaError, why: Option<&str>) -> Refusal {
-    use RDKafkaErrorCode as Code;
-    match error {
-        KafkaError::ClientConfig(_, why, property, _) => {
-            return Refusal::Wrong(format!(
-                "X.{property}: {}; librdkafka's list of properties has what can be set",
-                lower(why)
-            ));
-        }
-        KafkaError::ClientCreation(why) => {
-            return Refusal::Wrong(format!("{}; check what X. sets", lower(why)));
-        }
-        _ => {}
-    }
-    let said = words(error);
-    match code(error) {
-        code if is_refusal(code) => refused(why.unwrap_or(&said)),
-        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
-            Refusal::Wrong("there is no such topic any more; create it".to_owned())
-        }
-        Code::MessageSizeTooLarge | Code::InvalidMessageSize => Refusal::Never(
-            "the topic takes no messages as long (max.message.bytes); let X.message.max.bytes= be no more"
-                .to_owned(),
-        ),
-        Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch => Refusal::Later(
-            "shut out by the brokers: somebody else delivers this job, or a batch took too long"
-                .to_owned(),
-            None,
-        ),
-        Code::InvalidRecord | Code::PolicyViolation => Refusal::Never(said),
-        Code::InvalidTransactionTimeout => Refusal::Wrong(
-            "brokers let no transaction take as long (transaction.max.timeout.ms); give a timeout= that is shorter"
-                .to_owned(),
-        ),
-        Code::OperationTimedOut | Code::MessageTimedOut | Code::RequestTimedOut => {
-            let because = why.map_or(String::new(), |why| format!(": {why}"));
-            Refusal::Later(format!("it takes longer than timeout= allows{because}"), None)
-        }
-        _ => Refusal::Later(why.unwrap_or(&said).to_owned(), None),
-    }
-}
-
-fn refused(why: &str) -> Refusal {
-    Refusal::Wrong(format!(
-        "{why}; check the credentials, the rights and what X. sets"
-    ))
 }

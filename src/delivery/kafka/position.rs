@@ -13,12 +13,19 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use super::connection::Deadline;
 use super::events::Events;
 use crate::delivery::parcel::Parcel;
-use crate::kafka::Troubles;
+use crate::kafka::{Troubles, code, is_refusal};
 
 /// The partition whose offset it is; every topic has it.
 const PARTITION: i32 = 0;
+
+/// How long it is waited for brokers before it is looked what they have told on the side.
+const SLICE: Duration = Duration::from_secs(2);
+
+/// What they may have told.
+const EVENTS_MAX: usize = 32;
 
 /// What was delivered last, and by whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,11 +113,33 @@ impl Reader {
     }
 
     /// What was delivered last; none if nothing was.
-    pub(super) fn read(&self, wait: Duration) -> Result<Option<Position>, KafkaError> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition(&self.topic, PARTITION);
-        let list = self.consumer.committed_offsets(list, wait)?;
-        Ok(Position::committed(&list, &self.topic))
+    pub(super) fn read(&self, deadline: Deadline<'_>) -> Result<Option<Position>, KafkaError> {
+        loop {
+            let mut list = TopicPartitionList::new();
+            list.add_partition(&self.topic, PARTITION);
+            let slice = SLICE.min(deadline.left());
+            let error = match self.consumer.committed_offsets(list, slice) {
+                Ok(list) => return Ok(Position::committed(&list, &self.topic)),
+                Err(error) => error,
+            };
+            if let Some(code) = self.refused() {
+                return Err(KafkaError::OffsetFetch(code));
+            }
+            if code(&error) != RDKafkaErrorCode::OperationTimedOut || deadline.left().is_zero() {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Whether brokers do not have us, which a call that waits for a group's coordinator does not tell.
+    fn refused(&self) -> Option<RDKafkaErrorCode> {
+        let told = std::iter::from_fn(|| self.consumer.poll(Duration::ZERO));
+        // Nothing is assigned, so no message can come.
+        let told = told.take(EVENTS_MAX).filter_map(Result::err);
+        let mut refusals = told
+            .map(|error| code(&error))
+            .filter(|code| is_refusal(*code));
+        refusals.next()
     }
 
     /// The group, as a transaction wants to know it.

@@ -271,7 +271,7 @@ fn find_topic(
 ) -> Result<Vec<i32>, Error> {
     find(consumer, &consumer.context().troubles, topic, wait).map_err(|unfound| {
         Error::Source(match unfound {
-            Unfound::Refused(why) => {
+            Unfound::Refused(_, why) => {
                 format!("cannot read {name}: {why}; check the credentials and what -X sets")
             }
             Unfound::Missing => format!(
