@@ -55,6 +55,42 @@ fn a_batch_that_is_handed_over_again_changes_nothing() {
 }
 
 #[test]
+fn of_many_totals_those_that_are_as_they_should_be_are_not_sent_at_the_end() {
+    let Some(mut place) = Place::new() else {
+        return;
+    };
+    let line = |key: u32| format!("{{\"status\":\"{key}\",\"amount\":{key}.50}}\n");
+    let many: String = (0..3_000).map(line).collect();
+    place.write("in.jsonl", &many);
+    let (state, sink) = (format!("--state={}", place.path("s.db")), place.sink(""));
+    let flags = [&state[..], &sink, "--sum=amount", "-vv"];
+    let told = stderr(&place.count(&flags));
+    assert!(
+        told.contains(" 0 of 256 parts of the totals differ"),
+        "{told}"
+    );
+    // Somebody has been there.
+    place.run(
+        "UPDATE tallyline_totals SET total = 7 WHERE key = '\"5\"'; \
+         UPDATE tallyline_totals SET total_sum = 7 WHERE key = '\"6\"'; \
+         DELETE FROM tallyline_totals WHERE key = '\"7\"'",
+    );
+    place.write("in.jsonl", &(many + &line(8)));
+    let told = stderr(&place.count(&flags));
+    assert!(
+        told.contains(" 3 of 256 parts of the totals differ"),
+        "{told}"
+    );
+    let wrong = "SELECT key FROM tallyline_totals WHERE key <> '\"8\"' \
+                 AND (total <> 1 OR total_sum::text <> (key::json #>> '{}') || '.50')";
+    assert_eq!(place.texts(wrong), Vec::<String>::new());
+    let all = "SELECT count(*) || ' ' || sum(total) || ' ' || sum(total_sum) FROM tallyline_totals";
+    let sum = (0..3_000).map(|key| 100 * key + 50).sum::<u64>() + 850;
+    let sum = format!("{}.{:02}", sum / 100, sum % 100);
+    assert_eq!(place.texts(all), [format!("3000 3001 {sum}")]);
+}
+
+#[test]
 fn hostile_keys_arrive_as_they_left_and_none_are_merged() {
     let Some(mut place) = Place::new() else {
         return;

@@ -89,6 +89,11 @@ impl Place {
         rows.iter().map(|row| row.get(0)).collect()
     }
 
+    /// Statements of somebody else's.
+    pub(crate) fn run(&mut self, sql: &str) {
+        self.client.batch_execute(sql).unwrap();
+    }
+
     pub(crate) fn figure(&mut self, sql: &str) -> i64 {
         self.client.query_one(sql, &[]).unwrap().get(0)
     }
