@@ -1,4 +1,4 @@
-//! What servers have in the end, whatever was killed: the program, or they.
+//! What servers have in the end, whatever was killed, or stood still for a moment: the program, or they.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,6 +32,9 @@ const RECORDS: u64 = 3_000;
 
 /// How long a run that ends goes on trying, as a server may just then be on its way up.
 const DRAIN: &str = "--to-drain=60s";
+
+/// How many of a hundred kills of a server let it stand still for a moment instead.
+const FREEZES_PERCENT: u8 = 30;
 
 /// Where results go, and what is there.
 pub trait Place {
@@ -105,6 +108,10 @@ pub fn served(options: &Options, place: &dyn Place) -> Outcome {
         let server = place.server();
         let server = server.filter(|_| rng.u8(..100) < place.server_kills_percent());
         let ended = match server {
+            // What it was told before it stood still it does when it goes on.
+            Some(server) if rng.u8(..100) < FREEZES_PERCENT => {
+                kills.kill_under(|| server.freeze(), || server.thaw())
+            }
             Some(server) => kills.kill_under(|| server.kill(), || server.restart()),
             None => Ok(kills.kill_once()),
         };
