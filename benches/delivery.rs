@@ -7,6 +7,9 @@
 //!   tables do not have; two rows for each key.
 //! - `postgres/again`: the next batch of the same keys: counts inserted, totals updated.
 //! - `postgres/copy`: the same rows as `new`, from files, by `psql \copy` into tables made alike.
+//! - `kafka/plain` (feature `kafka`, on the broker that `TEST_KAFKA` names): a message for each row and one for the batch,
+//!   taken by the broker. `kafka/transactions`: as a run with a state delivers them, committed.
+//! - `kafka/bare`: the same messages by librdkafka alone, compressed in the same way: sent in a loop, and polled until all are taken.
 //!
 //! Each checks that as many rows were taken as there are keys, and the tables that they hold them.
 
@@ -58,10 +61,11 @@ fn parcel(keys: usize, nth: u64) -> Parcel {
     packer.finish().expect("a batch was added")
 }
 
-fn sink(text: &str) -> Box<dyn Outlet> {
+fn sink(text: &str, has_state: bool) -> Box<dyn Outlet> {
     let spec = SinkSpec::parse(text).expect("a sink");
     let context = Context {
         job: "bench".to_owned(),
+        has_state,
         ..Context::default()
     };
     open(&spec, &context, None).expect("its files can be read")
@@ -108,12 +112,14 @@ fn bench(criterion: &mut Criterion) {
             ("http", &server),
         ];
         for (name, to) in sinks {
-            let mut outlet = sink(to);
+            let mut outlet = sink(to, false);
             bench_next(&mut group, name, keys, &mut *outlet, 0);
             outlet.finish().expect("it can be finished");
         }
         #[cfg(feature = "postgres")]
         tables::bench(&mut group, keys, here.path());
+        #[cfg(feature = "kafka")]
+        topic::bench(&mut group, keys);
     }
     group.finish();
 }
@@ -184,7 +190,7 @@ mod tables {
         let file = here.join("password");
         std::fs::write(&file, &password).expect("a disk with room");
         let to = format!("schema={schema} password-file={} {url}", file.display());
-        let mut outlet = sink(&to);
+        let mut outlet = sink(&to, false);
         let first = parcel(keys, 1);
         deliver(&mut *outlet, &first, keys);
 
@@ -228,6 +234,97 @@ mod tables {
 
     fn figure(client: &mut Client, sql: &str) -> i64 {
         client.query_one(sql, &[]).expect("tables").get(0)
+    }
+}
+
+#[cfg(feature = "kafka")]
+mod topic {
+    use std::time::Duration;
+
+    use criterion::BenchmarkGroup;
+    use criterion::measurement::WallTime;
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
+    use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+    use rdkafka::message::Message as _;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+    use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+    use super::{bench_next, sink};
+
+    const WAIT: Duration = Duration::from_secs(60);
+
+    /// Key and value.
+    type Parts = (Vec<u8>, Vec<u8>);
+
+    pub(super) fn bench(group: &mut BenchmarkGroup<'_, WallTime>, keys: usize) {
+        let Ok(broker) = std::env::var("TEST_KAFKA") else {
+            return;
+        };
+        let topic = format!("bench-{}-{keys}", std::process::id());
+        let producer = producer(&broker);
+        // It comes into being when it is written to.
+        send(&producer, &topic, &[Parts::default()]);
+        let to = format!("kafka://{broker}/{topic}");
+        for (name, has_state) in [("kafka/plain", false), ("kafka/transactions", true)] {
+            let mut outlet = sink(&to, has_state);
+            bench_next(group, name, keys, &mut *outlet, 0);
+        }
+        let messages = read(&broker, &topic, keys + 1);
+        group.bench_function(format!("kafka/bare/{keys}"), |bencher| {
+            bencher.iter(|| send(&producer, &topic, &messages));
+        });
+    }
+
+    fn producer(broker: &str) -> BaseProducer {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", broker)
+            .set("compression.type", "lz4")
+            .set("enable.idempotence", "true");
+        config.create().expect("the settings are good")
+    }
+
+    fn send(producer: &BaseProducer, topic: &str, messages: &[Parts]) {
+        for (key, value) in messages {
+            let mut record = BaseRecord::to(topic).key(&key[..]).payload(&value[..]);
+            while let Err((error, returned)) = producer.send(record) {
+                let code = error.rdkafka_error_code();
+                assert_eq!(code, Some(RDKafkaErrorCode::QueueFull), "{error}");
+                producer.poll(Duration::from_millis(1));
+                record = returned;
+            }
+        }
+        // Its own flush looks ten times a second.
+        while producer.in_flight_count() > 0 {
+            producer.poll(Duration::from_millis(1));
+        }
+    }
+
+    /// So many messages of the topic, those of batches.
+    fn read(broker: &str, topic: &str, count: usize) -> Vec<Parts> {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", broker)
+            .set("group.id", "bench")
+            .set("enable.auto.commit", "false");
+        let consumer: BaseConsumer = config.create().expect("the settings are good");
+        let found = consumer.fetch_metadata(Some(topic), WAIT);
+        let partitions = found.expect("it is there").topics()[0].partitions().len();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(topic, 0, partitions as i32 - 1);
+        list.set_all_offsets(Offset::Beginning)
+            .and_then(|()| consumer.assign(&list))
+            .expect("the partitions are there");
+        let mut messages = Vec::with_capacity(count);
+        while messages.len() < count {
+            let message = consumer.poll(WAIT).expect("there are as many");
+            let message = message.unwrap_or_else(|error: KafkaError| panic!("{error}"));
+            let part = |part: Option<&[u8]>| part.unwrap_or_default().to_vec();
+            if message.payload_len() > 0 {
+                messages.push((part(message.key()), part(message.payload())));
+            }
+        }
+        messages
     }
 }
 
