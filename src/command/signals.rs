@@ -70,7 +70,7 @@ impl Signals {
     /// Says what signals act upon from now on, and what those do that have come already.
     pub(super) fn act_on(self, signalled: Signalled) {
         let is_first = self.signalled.set(signalled).is_ok();
-        assert!(is_first, "consumed with the first");
+        assert!(is_first, "it is called once, as it takes itself");
         if self.is_ending.load(Ordering::SeqCst)
             && let Some(signalled) = self.signalled.get()
         {

@@ -260,7 +260,7 @@ impl Stage {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::sync::Mutex;
     use std::time::Duration;
 
@@ -271,7 +271,7 @@ mod tests {
     };
     use crate::lane::Mark;
     use crate::ledger::Ledger;
-    use crate::reader::ReaderPoll;
+    use crate::reader::{ReaderPoll, Stop};
     use crate::sink::testing;
     use crate::state::{Begin, Look, Meaning, ShardChange, State, WindowsChange, spool};
 
@@ -300,6 +300,32 @@ mod tests {
             past: None,
             parcel: None,
         }
+    }
+
+    /// The same, with something to be delivered.
+    fn delivered(batch: u64) -> BatchChange {
+        let mut packer = Packer::default();
+        packer.begin(batch, Timestamp::default(), Timestamp::default());
+        packer.batch(&testing::batch(&testing::STATUSES));
+        BatchChange {
+            parcel: packer.finish().map(Arc::new),
+            ..change(batch)
+        }
+    }
+
+    /// A new state with a sink for which so much may wait.
+    fn for_a_sink(path: &Path, bytes_max: u64) -> (Saver, Arc<Spool>, Arc<Figures>, Stop) {
+        let state = State::open(path, &Meaning::default()).unwrap();
+        let places = spool::places(&state, &["sink".to_owned()]).unwrap();
+        let figures = Arc::new(Figures::new("sink".to_owned()));
+        let sinks = places
+            .into_iter()
+            .map(|place| (Arc::clone(&figures), place));
+        let stop = ReaderPoll::new().unwrap().stop();
+        let spool = Spool::new(sinks, 0, bytes_max, stop.clone());
+        let saver = Saver::new(state, vec![Vec::new()], Begin::default()).unwrap();
+        let saver = saver.with_spool(Arc::clone(&spool)).unwrap();
+        (saver, spool, figures, stop)
     }
 
     #[test]
@@ -355,24 +381,9 @@ mod tests {
     fn what_waits_for_sinks_is_let_go_only_while_nothing_can_be_saved() {
         let here = tempfile::tempdir().unwrap();
         let path = here.path().join("s.db");
-        let state = State::open(&path, &Meaning::default()).unwrap();
-        let places = spool::places(&state, &["sink".to_owned()]).unwrap();
-        let figures = Arc::new(Figures::new("sink".to_owned()));
-        let sinks = places
-            .into_iter()
-            .map(|place| (Arc::clone(&figures), place));
-        let stop = ReaderPoll::new().unwrap().stop();
-        let spool = Spool::new(sinks, 0, 1, stop);
-        let saver = Saver::new(state, vec![Vec::new()], Begin::default()).unwrap();
-        let mut saver = saver.with_spool(spool).unwrap();
+        let (mut saver, _, figures, _) = for_a_sink(&path, 1);
         let note = |saver: &mut Saver, batch| {
-            let mut packer = Packer::default();
-            packer.begin(batch, Timestamp::default(), Timestamp::default());
-            packer.batch(&testing::batch(&testing::STATUSES));
-            saver.note(BatchChange {
-                parcel: packer.finish().map(Arc::new),
-                ..change(batch)
-            });
+            saver.note(delivered(batch));
         };
         let other = rusqlite::Connection::open(&path).unwrap();
         let held = |db: &rusqlite::Connection| -> Vec<i64> {
@@ -431,16 +442,7 @@ mod tests {
     fn a_sink_takes_nothing_before_the_file_says_where_it_stands() {
         let here = tempfile::tempdir().unwrap();
         let path = here.path().join("s.db");
-        let state = State::open(&path, &Meaning::default()).unwrap();
-        let places = spool::places(&state, &["sink".to_owned()]).unwrap();
-        let figures = Arc::new(Figures::new("sink".to_owned()));
-        let sinks = places
-            .into_iter()
-            .map(|place| (Arc::clone(&figures), place));
-        let stop = ReaderPoll::new().unwrap().stop();
-        let spool = Spool::new(sinks, 0, 1 << 20, stop.clone());
-        let saver = Saver::new(state, vec![Vec::new()], Begin::default()).unwrap();
-        let saver = saver.with_spool(Arc::clone(&spool)).unwrap();
+        let (saver, spool, figures, stop) = for_a_sink(&path, 1 << 20);
         let merge: Arc<ThreadSleeper> = Arc::default();
         let clock: Arc<dyn Clock> = Arc::new(VirtualClock::new(Timestamp::default()));
         let (mut sender, stage) = connect(saver, 9, &merge, Vec::new(), &clock);
@@ -462,13 +464,7 @@ mod tests {
         let saving = std::thread::spawn(move || stage.run());
         let carrying = std::thread::spawn(move || courier.run());
         for batch in 1..=2 {
-            let mut packer = Packer::default();
-            packer.begin(batch, Timestamp::default(), Timestamp::default());
-            packer.batch(&testing::batch(&testing::STATUSES));
-            sender.send(BatchChange {
-                parcel: packer.finish().map(Arc::new),
-                ..change(batch)
-            });
+            sender.send(delivered(batch));
         }
         sender.finish(Outcome::Over);
         carrying.join().unwrap();
