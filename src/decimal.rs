@@ -247,7 +247,7 @@ impl Significant {
     /// The number without its sign, if it can be added.
     fn magnitude(&self) -> Option<Decimal> {
         let count = self.digits.len() as i64;
-        let least_decimals = (count - self.exponent).max(0);
+        let least_decimals = count.saturating_sub(self.exponent).max(0);
         let is_small = self.exponent <= WHOLE_DIGITS_MAX as i64;
         if !is_small || least_decimals > DECIMALS_MAX as i64 {
             return None;
@@ -343,6 +343,9 @@ mod tests {
             assert_eq!(number.to_string(), shown, "{text}");
         }
         for text in [
+            "1.5e-9223372036854775807",
+            "-1.5e-66666666666666666666",
+            "1.5e66666666666666666666",
             "1e19",
             "1e400",
             "1e-39",
